@@ -1,0 +1,9 @@
+//! `api-gateway`: one small gateway in front of many AI API accounts.
+//!
+//! The modules below are in order of dependency: each uses only those above it.
+
+// Values that logs and errors never show.
+pub mod secret;
+
+// Wall-clock time as a value.
+pub mod clock;

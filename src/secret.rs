@@ -1,0 +1,80 @@
+//! A value that must not be seen: provider keys, client keys, header values.
+//!
+//! [`Secret`] has no `Display` and no `Serialize`, and its `Debug` prints `***`, so that a log line
+//! or an error that carries one by accident shows nothing. Whoever needs the text says so with
+//! [`Secret::expose`].
+
+use std::fmt;
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq;
+
+/// A text that logs, errors and answers never show.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Arc<str>);
+
+impl Secret {
+    /// Wraps `text`.
+    pub fn new(text: impl Into<Arc<str>>) -> Secret {
+        Secret(text.into())
+    }
+
+    /// The text itself, for the one place that sends or compares it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether there is no text at all.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// The SHA-256 of a key: compared in constant time, and of one length whatever the key's length is.
+#[derive(Clone)]
+pub struct KeyDigest([u8; 32]);
+
+impl KeyDigest {
+    /// The digest of `key`.
+    pub fn of(key: &str) -> KeyDigest {
+        KeyDigest(Sha256::digest(key.as_bytes()).into())
+    }
+
+    /// Whether `presented` is the key. Takes as long for a near miss as for a far one.
+    pub fn matches(&self, presented: &str) -> bool {
+        self.0.ct_eq(&KeyDigest::of(presented).0).into()
+    }
+}
+
+impl fmt::Debug for KeyDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{KeyDigest, Secret};
+
+    #[test]
+    fn only_the_very_key_matches() {
+        let digest = KeyDigest::of("sk-Key");
+        assert!(digest.matches("sk-Key"));
+        for wrong in ["", "sk-key", " sk-Key", "sk-Key ", "sk-Ke", "sk-Key1"] {
+            assert!(!digest.matches(wrong), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn debug_never_shows_the_text() {
+        let shown = format!("{:?}", Some(Secret::new("sk-live-1234")));
+        assert_eq!(shown, "Some(***)");
+    }
+}
