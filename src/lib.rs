@@ -7,3 +7,6 @@ pub mod secret;
 
 // Wall-clock time as a value.
 pub mod clock;
+
+// The common language: usage and failures.
+pub mod chat;
