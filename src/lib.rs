@@ -10,3 +10,6 @@ pub mod clock;
 
 // The common language: usage and failures.
 pub mod chat;
+
+// The dialects: bytes and JSON in and out.
+pub mod protocol;

@@ -1,0 +1,455 @@
+//! A cursor over JSON text: it reads what it is asked for and steps over the rest.
+//!
+//! The hot path needs a few members of each document and their places in the bytes, so it builds no
+//! tree and copies nothing. Every byte stepped over is checked against the grammar (RFC 8259), hence
+//! reaching [`Cursor::end`] means the document is valid JSON. Deliberately not checked: that strings
+//! are valid UTF-8, which costs more than all the rest and is the business of whoever reads them.
+//!
+//! What every token goes through is inlined by force: it saves a quarter of the instructions.
+
+use std::borrow::Cow;
+
+use memchr::{memchr, memchr2};
+
+/// A string with an escape beyond this many bytes is taken for a text, which has many.
+const LONG: usize = 128;
+
+/// Deepest nesting we follow; the same as `serde_json`'s, so what passes here can be read there.
+const DEPTH_MAX: u8 = 128;
+
+/// A place in JSON text, moving forward.
+pub(crate) struct Cursor<'a> {
+    text: &'a [u8],
+    at: usize,
+    depth: u8,
+}
+
+/// A stretch of bytes of the document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    /// Its first byte.
+    pub(crate) start: usize,
+    /// The byte after its last.
+    pub(crate) end: usize,
+}
+
+/// The name of an object's member.
+#[derive(Clone, Copy)]
+pub(crate) struct Key<'a> {
+    document: &'a [u8],
+    quoted: Quoted<'a>,
+}
+
+/// A string as it is written in the document.
+#[derive(Clone, Copy)]
+pub(crate) struct Quoted<'a> {
+    /// What stands between the quotes, escapes untouched.
+    pub(crate) inner: &'a [u8],
+    /// From the opening quote to the closing one, both included.
+    pub(crate) span: Span,
+    escaped: bool,
+}
+
+/// Where a document stops being JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// The first byte that does not fit; the length of the document if it ends too early.
+    pub(crate) at: usize,
+    /// What would have been right there.
+    pub(crate) expected: &'static str,
+}
+
+impl<'a> Cursor<'a> {
+    /// At the beginning of `text`.
+    pub(crate) fn new(text: &'a [u8]) -> Cursor<'a> {
+        Cursor {
+            text,
+            at: 0,
+            depth: 0,
+        }
+    }
+
+    /// How far into the text it is.
+    pub(crate) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// The first byte of what comes next, which tells its type; 0 at the end of the text.
+    #[inline(always)]
+    pub(crate) fn peek(&mut self) -> u8 {
+        while let Some(&byte) = self.text.get(self.at) {
+            if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+                return byte;
+            }
+            self.at += 1;
+        }
+        0
+    }
+
+    /// Steps over one value of any type.
+    pub(crate) fn value(&mut self) -> Result<Span, Fault> {
+        let first = self.peek();
+        let start = self.at;
+        match first {
+            b'"' => {
+                self.string()?;
+            }
+            b'{' => self.members(|cursor, _| cursor.skip())?,
+            b'[' => self.elements(Cursor::skip)?,
+            b'-' | b'0'..=b'9' => self.number()?,
+            b't' => self.literal(b"true")?,
+            b'f' => self.literal(b"false")?,
+            b'n' => self.literal(b"null")?,
+            _ => return Err(self.fault("a value")),
+        }
+        Ok(Span {
+            start,
+            end: self.at,
+        })
+    }
+
+    /// Steps over one value whose place does not matter.
+    pub(crate) fn skip(&mut self) -> Result<(), Fault> {
+        self.value().map(drop)
+    }
+
+    /// The bytes of one value of any type.
+    pub(crate) fn raw(&mut self) -> Result<&'a [u8], Fault> {
+        let span = self.value()?;
+        Ok(&self.text[span.start..span.end])
+    }
+
+    /// Reads an object; `member` must step over the value of each key it is given.
+    pub(crate) fn members(
+        &mut self,
+        mut member: impl FnMut(&mut Cursor<'a>, Key<'a>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        self.open(b'{', "an object")?;
+        if self.peek() == b'}' {
+            return self.close();
+        }
+        loop {
+            if self.peek() != b'"' {
+                return Err(self.fault("a key in quotes"));
+            }
+            let key = self.key()?;
+            member(self, key)?;
+            match self.peek() {
+                b',' => self.at += 1,
+                b'}' => return self.close(),
+                _ => return Err(self.fault("a comma or a closing brace")),
+            }
+        }
+    }
+
+    /// Reads an array; `element` must step over one value each time it is called.
+    pub(crate) fn elements(
+        &mut self,
+        mut element: impl FnMut(&mut Cursor<'a>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        self.open(b'[', "an array")?;
+        if self.peek() == b']' {
+            return self.close();
+        }
+        loop {
+            element(self)?;
+            match self.peek() {
+                b',' => self.at += 1,
+                b']' => return self.close(),
+                _ => return Err(self.fault("a comma or a closing bracket")),
+            }
+        }
+    }
+
+    /// Reads on from between two values to the end of the text, through all brackets that close:
+    /// `member` is given what further members the objects around this place have, as in
+    /// [`members`](Cursor::members). Whether the right brackets close is not checked.
+    pub(crate) fn tail(
+        &mut self,
+        mut member: impl FnMut(&mut Cursor<'a>, Key<'a>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        loop {
+            match self.peek() {
+                b',' | b'}' | b']' => self.at += 1,
+                b'"' => {
+                    let key = self.key()?;
+                    member(self, key)?;
+                }
+                _ => return self.end(),
+            }
+        }
+    }
+
+    /// Reads the string that [`peek`](Cursor::peek) has announced.
+    #[inline(always)]
+    pub(crate) fn string(&mut self) -> Result<Quoted<'a>, Fault> {
+        let start = self.at;
+        let mut at = start + 1;
+        let mut escaped = false;
+        let mut is_long = false;
+        loop {
+            let rest = self.text.get(at..).unwrap_or_default();
+            let plain = plain_length(rest);
+            at += plain;
+            self.at = at;
+            match rest.get(plain) {
+                Some(b'"') => {
+                    self.at = at + 1;
+                    return Ok(Quoted {
+                        inner: &self.text[start + 1..at],
+                        span: Span {
+                            start,
+                            end: self.at,
+                        },
+                        escaped,
+                    });
+                }
+                Some(b'\\') => {
+                    at += self.escape(&rest[plain + 1..])?;
+                    escaped = true;
+                    // One escape after the other is slow where there are hundreds.
+                    if !is_long && at - start > LONG {
+                        is_long = true;
+                        at = usual_end(self.text, at).unwrap_or(at);
+                    }
+                }
+                Some(_) => return Err(self.fault("an escape instead of a control character")),
+                None => return Err(self.fault("a closing quote")),
+            }
+        }
+    }
+
+    /// Makes sure that nothing follows.
+    pub(crate) fn end(&mut self) -> Result<(), Fault> {
+        match self.peek() {
+            0 if self.at == self.text.len() => Ok(()),
+            _ => Err(self.fault("nothing more")),
+        }
+    }
+
+    /// A fault at the present place.
+    pub(crate) fn fault(&self, expected: &'static str) -> Fault {
+        Fault {
+            at: self.at,
+            expected,
+        }
+    }
+
+    /// Reads the key that `peek` has announced, and its colon.
+    #[inline(always)]
+    fn key(&mut self) -> Result<Key<'a>, Fault> {
+        let quoted = self.string()?;
+        if self.peek() != b':' {
+            return Err(self.fault("a colon"));
+        }
+        self.at += 1;
+        Ok(Key {
+            document: self.text,
+            quoted,
+        })
+    }
+
+    fn open(&mut self, bracket: u8, expected: &'static str) -> Result<(), Fault> {
+        if self.peek() != bracket {
+            return Err(self.fault(expected));
+        }
+        if self.depth == DEPTH_MAX {
+            return Err(self.fault("less deep nesting"));
+        }
+        self.depth += 1;
+        self.at += 1;
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), Fault> {
+        self.depth -= 1;
+        self.at += 1;
+        Ok(())
+    }
+
+    /// The length of the escape whose backslash is followed by `rest`.
+    fn escape(&self, rest: &[u8]) -> Result<usize, Fault> {
+        match rest {
+            [b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => Ok(2),
+            [b'u', hex @ ..] if hex.len() >= 4 && hex[..4].iter().all(u8::is_ascii_hexdigit) => {
+                Ok(6)
+            }
+            [] => Err(Fault {
+                at: self.text.len(),
+                expected: "the rest of an escape",
+            }),
+            _ => Err(self.fault("a valid escape")),
+        }
+    }
+
+    fn literal(&mut self, word: &'static [u8]) -> Result<(), Fault> {
+        let rest = &self.text[self.at..];
+        if rest.starts_with(word) {
+            self.at += word.len();
+            return Ok(());
+        }
+        self.at += rest.iter().zip(word).take_while(|(a, b)| a == b).count();
+        Err(self.fault("`true`, `false` or `null`"))
+    }
+
+    fn number(&mut self) -> Result<(), Fault> {
+        self.at += usize::from(self.text[self.at] == b'-');
+        if self.text.get(self.at) == Some(&b'0') {
+            self.at += 1;
+        } else {
+            self.digits()?;
+        }
+        if self.text.get(self.at) == Some(&b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if let Some(b'e' | b'E') = self.text.get(self.at) {
+            self.at += 1;
+            if let Some(b'+' | b'-') = self.text.get(self.at) {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        Ok(())
+    }
+
+    fn digits(&mut self) -> Result<(), Fault> {
+        let rest = &self.text[self.at..];
+        let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if count == 0 {
+            return Err(self.fault("a digit"));
+        }
+        self.at += count;
+        Ok(())
+    }
+}
+
+impl<'a> Quoted<'a> {
+    /// The text it stands for; `None` if it is not valid Unicode.
+    pub(crate) fn decode(&self, document: &'a [u8]) -> Option<Cow<'a, str>> {
+        if self.escaped {
+            let quoted = &document[self.span.start..self.span.end];
+            serde_json::from_slice(quoted).ok().map(Cow::Owned)
+        } else {
+            std::str::from_utf8(self.inner).ok().map(Cow::Borrowed)
+        }
+    }
+}
+
+impl<'a> Key<'a> {
+    /// The name without quotes and escapes. One that cannot be decoded is nobody's and stays as written.
+    pub(crate) fn name(&self) -> Cow<'a, [u8]> {
+        if self.quoted.escaped
+            && let Some(name) = self.quoted.decode(self.document)
+        {
+            return Cow::Owned(name.into_owned().into_bytes());
+        }
+        Cow::Borrowed(self.quoted.inner)
+    }
+
+    /// Where its opening quote is.
+    pub(crate) fn at(&self) -> usize {
+        self.quoted.span.start
+    }
+}
+
+impl Fault {
+    /// Whether the document stopped before it was complete.
+    pub(crate) fn is_cut(&self, document: &[u8]) -> bool {
+        self.at >= document.len()
+    }
+
+    /// For people: what was expected, at which line and column (both from 1, in bytes).
+    pub(crate) fn describe(&self, document: &[u8]) -> String {
+        let before = &document[..self.at.min(document.len())];
+        let line = 1 + memchr::memchr_iter(b'\n', before).count();
+        let column = match memchr::memrchr(b'\n', before) {
+            Some(newline) => self.at - newline,
+            None => self.at + 1,
+        };
+        format!("expected {} at line {line} column {column}", self.expected)
+    }
+}
+
+/// Whether a value counts as something said: not `null`, `false`, `0`, `""`, `{}` or `[]`.
+pub(crate) fn is_truthy(raw: &[u8]) -> bool {
+    match raw {
+        b"null" | b"false" | b"0" | b"\"\"" => false,
+        [b'{', inner @ .., b'}'] | [b'[', inner @ .., b']'] => {
+            !inner.iter().all(u8::is_ascii_whitespace)
+        }
+        _ => true,
+    }
+}
+
+/// Where a string that has come as far as `from` ends: the place of its closing quote. The end is sought
+/// by the quotes alone, and all that lies before it is judged at once, many bytes in one instruction.
+///
+/// `None` where the string has no end, or where one of its escapes is not of the usual two characters:
+/// that takes a closer look.
+fn usual_end(text: &[u8], from: usize) -> Option<usize> {
+    let mut end = from;
+    loop {
+        end += memchr(b'"', text.get(end..)?)?;
+        let before = text[from..end].iter().rev();
+        if before.take_while(|byte| **byte == b'\\').count() % 2 == 0 {
+            break;
+        }
+        end += 1;
+    }
+    let following = &text[from + 1..=end];
+    let unusual = text[from..end]
+        .iter()
+        .zip(following)
+        .fold(0, |unusual, (&byte, &next)| {
+            let is = |other: u8| u8::from(next == other);
+            let usual = is(b'"') | is(b'/') | is(b'b') | is(b'f') | is(b'n') | is(b'r') | is(b't');
+            unusual | u8::from(byte < 0x20) | (u8::from(byte == b'\\') & (1 ^ usual))
+        });
+    (unusual == 0).then_some(end)
+}
+
+/// How many bytes there are before the next quote, backslash or control character.
+///
+/// Keys and most values are short, so the first words are looked at without calling anything; what is
+/// longer is worth a vectorised search.
+#[inline(always)]
+fn plain_length(text: &[u8]) -> usize {
+    const WORD: usize = size_of::<u64>();
+    const WORDS_MAX: usize = 8;
+    let mut plain = 0;
+    let mut rest = text;
+    while let Some((word, after)) = rest.split_first_chunk::<WORD>()
+        && plain < WORDS_MAX * WORD
+    {
+        let special = specials(u64::from_le_bytes(*word));
+        if special != 0 {
+            return plain + special.trailing_zeros() as usize / WORD;
+        }
+        plain += WORD;
+        rest = after;
+    }
+    let length = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+    let is_control = |byte: &u8| *byte < 0x20;
+    let searched = &rest[..length];
+    // First without an early exit, so that the compiler can test many bytes at once.
+    if searched
+        .iter()
+        .fold(false, |any, byte| any | is_control(byte))
+    {
+        return plain + searched.iter().take_while(|byte| !is_control(byte)).count();
+    }
+    plain + length
+}
+
+/// The top bit of each byte that is a quote, a backslash or a control character. Bytes above the
+/// lowest one marked may be marked without reason, since the subtractions borrow from them.
+fn specials(word: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 0xFF;
+    let below = |word: u64, bound: u8| word.wrapping_sub(ONES * u64::from(bound)) & !word;
+    let equal = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    (below(word, 0x20) | equal(b'"') | equal(b'\\')) & (ONES << 7)
+}
+
+#[cfg(test)]
+mod tests;

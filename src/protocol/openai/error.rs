@@ -1,0 +1,212 @@
+//! Errors: ours as OpenAI's clients expect them, and those of providers as [`Failure`]s.
+//!
+//! What a provider calls unauthorized or forbidden concerns *our* key. A client must never see that
+//! as its own 401, or its user is asked to log in again; nor may it read the provider's message,
+//! which likes to quote the key.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::chat::{Failure, FailureKind, Side, Verbatim};
+
+/// Longest message that we take over from a provider, in characters.
+const MESSAGE_MAX: usize = 500;
+
+/// What is said of a key of ours that a provider refused.
+const KEY_REFUSED: &str = "provider authentication failed";
+
+#[derive(Serialize)]
+struct Envelope<'a> {
+    error: Error<'a>,
+}
+
+#[derive(Serialize)]
+struct Error<'a> {
+    message: &'a str,
+    r#type: &'a str,
+    param: Option<&'a str>,
+    code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resets_at: Option<String>,
+}
+
+/// The HTTP status and the body that tell a client of a failure.
+///
+/// A failure that carries the provider's own answer to the client's mistake is better handed on as it
+/// came; that is the caller's choice, not made here.
+pub fn render(failure: &Failure) -> (u16, Bytes) {
+    let (status, _, _) = class(failure);
+    (status, envelope(failure).into())
+}
+
+/// The event that ends a broken stream.
+pub fn error_event(failure: &Failure) -> Bytes {
+    let body = envelope(failure);
+    [b"data: ", &body[..], b"\n\n"].concat().into()
+}
+
+/// What an upstream's error answer means.
+///
+/// `retry_after` is what its headers say; the body is asked where they say nothing.
+pub fn decode(
+    status: u16,
+    content_type: Option<&str>,
+    body: Bytes,
+    retry_after: Option<Duration>,
+) -> Failure {
+    let said: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let error = inner(&said);
+    let message = message(&said);
+    let lower = message.as_deref().unwrap_or_default().to_lowercase();
+    let code = error["code"].as_str().unwrap_or_default();
+
+    use FailureKind as Kind;
+    let (kind, side) = match status {
+        408 => (Kind::Timeout, Side::Upstream),
+        401 => (Kind::Unauthenticated, Side::Upstream),
+        402 => (Kind::QuotaExhausted, Side::Upstream),
+        403 => (Kind::Forbidden, Side::Upstream),
+        429 => (Kind::RateLimited, Side::Upstream),
+        404 if means_no_such_model(code, &lower) => (Kind::UnknownModel, Side::Upstream),
+        404 => (Kind::NotFound, Side::Client),
+        // Gemini's OpenAI endpoint answers 400 to a wrong key.
+        400 if lower.contains("api key not valid") || lower.contains("api key expired") => {
+            (Kind::Unauthenticated, Side::Upstream)
+        }
+        400 | 413 | 422 if means_context_too_long(code, &lower) => {
+            (Kind::ContextTooLong, Side::Client)
+        }
+        // Groq's 413 for a prompt beyond what it serves in a minute.
+        400..=499 if code == "rate_limit_exceeded" => (Kind::RateLimited, Side::Upstream),
+        400..=499 => (Kind::InvalidRequest, Side::Client),
+        _ => (Kind::BadUpstream, Side::Upstream),
+    };
+    let message = match kind {
+        Kind::Unauthenticated | Kind::Forbidden => format!("{KEY_REFUSED} (HTTP {status})"),
+        _ => message.unwrap_or_else(|| format!("upstream returned HTTP {status}")),
+    };
+    let mut failure = Failure::new(kind, side, message);
+    if side == Side::Client {
+        failure.param = error["param"].as_str().map(Box::from);
+    }
+    failure.retry_after = retry_after.or_else(|| retry_delay(error));
+    failure.verbatim = Some(Box::new(Verbatim {
+        status,
+        content_type: content_type.map(str::to_owned),
+        body,
+    }));
+    failure
+}
+
+/// What an error object inside a successful answer or a stream means.
+pub(super) fn reported(document: &[u8]) -> Failure {
+    let said: Value = serde_json::from_slice(document).unwrap_or_default();
+    Failure::upstream(message(&said).unwrap_or_else(|| "upstream reported an error".into()))
+}
+
+/// Status, type and code by which a client knows what to do.
+fn class(failure: &Failure) -> (u16, &'static str, Option<&'static str>) {
+    const INVALID: &str = "invalid_request_error";
+    const SERVER: &str = "server_error";
+    use FailureKind as Kind;
+    match (failure.kind, failure.side) {
+        // Whatever a provider holds against us is not the client's to fix.
+        (
+            Kind::Unauthenticated | Kind::Forbidden | Kind::UnknownModel | Kind::NotFound,
+            Side::Upstream,
+        ) => (502, SERVER, None),
+        (Kind::InvalidRequest, _) => (400, INVALID, None),
+        (Kind::Unauthenticated, _) => (401, INVALID, Some("invalid_api_key")),
+        (Kind::Forbidden, _) => (403, INVALID, None),
+        (Kind::UnknownModel, _) => (404, INVALID, Some("model_not_found")),
+        (Kind::NotFound, _) => (404, INVALID, None),
+        (Kind::MethodNotAllowed, _) => (405, INVALID, None),
+        (Kind::TooLarge, _) => (413, INVALID, None),
+        (Kind::ContextTooLong, _) => (400, INVALID, Some("context_length_exceeded")),
+        (Kind::QuotaExhausted, _) => (429, "insufficient_quota", Some("insufficient_quota")),
+        (Kind::RateLimited, _) => (429, "requests", Some("rate_limit_exceeded")),
+        (Kind::Unavailable, _) => (503, SERVER, None),
+        (Kind::Timeout, Side::Client) => (408, INVALID, None),
+        (Kind::Timeout, _) => (504, SERVER, Some("timeout")),
+        (Kind::BadUpstream, _) => (502, SERVER, None),
+        (Kind::Internal, _) => (500, SERVER, None),
+    }
+}
+
+fn envelope(failure: &Failure) -> Vec<u8> {
+    let (_, r#type, code) = class(failure);
+    let envelope = Envelope {
+        error: Error {
+            message: &failure.message,
+            r#type,
+            param: failure.param.as_deref(),
+            code,
+            resets_at: failure.resets_at.map(|moment| moment.rfc3339()),
+        },
+    };
+    // Strings and options always serialize.
+    serde_json::to_vec(&envelope).unwrap_or_default()
+}
+
+/// The error object itself. Google wraps the answer in an array; some servers send it bare.
+fn inner(said: &Value) -> &Value {
+    let said = said.get(0).unwrap_or(said);
+    said.get("error")
+        .filter(|error| error.is_object())
+        .unwrap_or(said)
+}
+
+/// The text for people, wherever it stands, if it is text and not a web page.
+fn message(said: &Value) -> Option<String> {
+    match said {
+        Value::String(text) => {
+            let text = text.trim();
+            if text.is_empty() || text.starts_with('<') {
+                return None;
+            }
+            Some(match text.char_indices().nth(MESSAGE_MAX) {
+                Some((end, _)) => format!("{}...", &text[..end]),
+                None => text.to_owned(),
+            })
+        }
+        Value::Array(items) => items.iter().find_map(message),
+        Value::Object(members) => ["error", "message", "detail", "errors", "msg"]
+            .iter()
+            .find_map(|name| members.get(*name).and_then(message)),
+        _ => None,
+    }
+}
+
+fn means_no_such_model(code: &str, message: &str) -> bool {
+    code == "model_not_found"
+        || message.contains("model")
+            && ["not found", "does not exist", "not exist"]
+                .iter()
+                .any(|phrase| message.contains(phrase))
+}
+
+fn means_context_too_long(code: &str, message: &str) -> bool {
+    code == "context_length_exceeded"
+        || [
+            "context length",
+            "context_length",
+            "context size",
+            "context window",
+            "prompt is too long",
+            "maximum context",
+            "exceeds the maximum number of tokens",
+        ]
+        .iter()
+        .any(|phrase| message.contains(phrase))
+}
+
+/// Google's `RetryInfo`: `{"details":[{"retryDelay":"7.5s"}]}`.
+fn retry_delay(error: &Value) -> Option<Duration> {
+    let delays = error["details"].as_array()?;
+    let delay = delays.iter().find_map(|d| d["retryDelay"].as_str())?;
+    let seconds: f64 = delay.strip_suffix('s')?.parse().ok()?;
+    Duration::try_from_secs_f64(seconds).ok()
+}
