@@ -13,3 +13,6 @@ pub mod chat;
 
 // The dialects: bytes and JSON in and out.
 pub mod protocol;
+
+// How much each provider may still be asked.
+pub mod quota;

@@ -1,0 +1,330 @@
+//! IO: the journal, which remembers every count that a client may have seen the answer of.
+//!
+//! Short lines of text in `<n>.log`, one per change: `<id> <version> <period_start> <requests>
+//! <tokens>`, the id as 16 hexadecimal digits, the start in milliseconds since 1970. Numbers are
+//! absolute, so the line with the highest version is all there is to know of an id, lines may come
+//! twice or in any order, and reading them again changes nothing.
+//!
+//! A line is one `write` to a file opened for appending, without a buffer of ours and without
+//! `fsync`: it survives the end of the process, not of the power. The readable files, which are
+//! synced, are at most seconds behind (some more with hundreds of busy accounts).
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+
+use arc_swap::ArcSwapOption;
+
+use super::ledger::Tally;
+use crate::clock::UnixMillis;
+
+/// The segments in one folder. Only the newest is written to.
+#[derive(Debug)]
+pub(super) struct Journal {
+    folder: PathBuf,
+    /// `None` while no segment could be opened.
+    live: ArcSwapOption<Segment>,
+    /// Whether lines were lost since the journal worked last.
+    failed: AtomicBool,
+    /// The operating system's number of the last error; 0 if it had none.
+    error: AtomicI32,
+}
+
+#[derive(Debug)]
+struct Segment {
+    number: u64,
+    file: File,
+}
+
+/// Longest line: 16 digits, four numbers of at most 20 characters, four blanks, a line feed.
+const LINE_MAX: usize = 16 + 4 * 20 + 5;
+
+/// Size at which a new segment begins: a few hundred thousand lines, read back in a moment.
+const SEGMENT_BYTES: u64 = 16 << 20;
+
+/// First line of each segment: tells people what they look at, and us that writing works.
+const HEADER: &[u8] = b"# id version period_start requests tokens\n";
+
+impl Journal {
+    /// Opens the journal in `folder` and begins a new segment. If that fails, [`trouble`] says so
+    /// and [`renew`] tries again.
+    ///
+    /// [`trouble`]: Journal::trouble
+    /// [`renew`]: Journal::renew
+    pub(super) fn open(folder: PathBuf) -> Journal {
+        let journal = Journal {
+            folder,
+            live: ArcSwapOption::empty(),
+            failed: AtomicBool::new(true),
+            error: AtomicI32::new(0),
+        };
+        journal.renew();
+        journal
+    }
+
+    /// Writes `tally` down. When this returns, the line survives the end of this process.
+    ///
+    /// A line that cannot be written is not an error of the request: serving goes on and
+    /// [`trouble`](Journal::trouble) tells.
+    pub(super) fn append(&self, tally: &Tally) {
+        let line = Line::of(tally);
+        let after_failure = self.failed.load(Ordering::Relaxed);
+        if let Some(segment) = &*self.live.load()
+            && let Err(error) = write_at_once(&segment.file, line.bytes(after_failure))
+        {
+            self.fail(&error);
+        }
+    }
+
+    /// Begins a new segment if the live one is large, gone, or could not be written. Tells whether
+    /// it did: then the older ones wait for [`discard_older`](Journal::discard_older).
+    pub(super) fn renew(&self) -> bool {
+        let live = self.live.load_full();
+        let usable = live.as_ref().is_some_and(|segment| {
+            !self.failed.load(Ordering::Relaxed)
+                && segment
+                    .file
+                    .metadata()
+                    .is_ok_and(|m| m.len() < SEGMENT_BYTES)
+                && self.path(segment.number).exists()
+        });
+        if usable {
+            return false;
+        }
+        match self.begin(live.map_or(0, |segment| segment.number)) {
+            Ok(segment) => {
+                self.live.store(Some(Arc::new(segment)));
+                self.failed.store(false, Ordering::Relaxed);
+                true
+            }
+            Err(error) => {
+                self.fail(&error);
+                false
+            }
+        }
+    }
+
+    /// Removes all segments but the live one. To be called when the readable files contain
+    /// whatever was counted before the live one began.
+    pub(super) fn discard_older(&self) -> io::Result<()> {
+        let live = self.live.load_full().map_or(0, |segment| segment.number);
+        for number in numbers(&self.folder)? {
+            if number < live {
+                fs::remove_file(self.path(number))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Why lines are being lost, if they are.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.failed.load(Ordering::Relaxed).then(|| {
+            let reason = match self.error.load(Ordering::Relaxed) {
+                0 => "it was not written as a whole".to_owned(),
+                number => io::Error::from_raw_os_error(number).to_string(),
+            };
+            format!(
+                "cannot write the quota journal in {}: {reason}",
+                self.folder.display()
+            )
+        })
+    }
+
+    fn fail(&self, error: &io::Error) {
+        self.error
+            .store(error.raw_os_error().unwrap_or(0), Ordering::Relaxed);
+        self.failed.store(true, Ordering::Relaxed);
+    }
+
+    /// Opens the segment after `number` and after all that exist.
+    fn begin(&self, number: u64) -> io::Result<Segment> {
+        fs::create_dir_all(&self.folder)?;
+        let last = numbers(&self.folder)?.into_iter().fold(number, u64::max);
+        let number = last.saturating_add(1);
+        let path = self.path(number);
+        let mut options = OpenOptions::new();
+        options.append(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o640);
+        let file = options.open(&path)?;
+        if let Err(error) = write_at_once(&file, HEADER) {
+            // An empty segment does no harm, but one each second would add up.
+            let _ = fs::remove_file(&path);
+            return Err(error);
+        }
+        Ok(Segment { number, file })
+    }
+
+    fn path(&self, number: u64) -> PathBuf {
+        self.folder.join(format!("{number}.log"))
+    }
+}
+
+/// The latest tally of each id in the segments of `folder`. What is not a whole line is ignored:
+/// the process or the disk ended in the middle of it.
+pub(super) fn replay(folder: &Path) -> io::Result<HashMap<u64, Tally>> {
+    let mut latest: HashMap<u64, Tally> = HashMap::new();
+    for number in numbers(folder)? {
+        let text = fs::read(folder.join(format!("{number}.log")))?;
+        for tally in text.split_inclusive(|&b| b == b'\n').filter_map(parse) {
+            latest
+                .entry(tally.id)
+                .and_modify(|known| {
+                    if tally.version > known.version {
+                        *known = tally;
+                    }
+                })
+                .or_insert(tally);
+        }
+    }
+    Ok(latest)
+}
+
+/// The numbers of the segments in `folder`; none if there is no folder.
+fn numbers(folder: &Path) -> io::Result<Vec<u64>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let name = entry?.file_name();
+        let number = name.to_str().and_then(|name| name.strip_suffix(".log"));
+        found.extend(number.and_then(|number| number.parse::<u64>().ok()));
+    }
+    Ok(found)
+}
+
+/// One `write`, so that lines of different threads never mix. A short one is a failure: a second
+/// one for the rest could land behind somebody else's line.
+fn write_at_once(mut file: &File, bytes: &[u8]) -> io::Result<()> {
+    loop {
+        match file.write(bytes) {
+            Ok(written) if written == bytes.len() => return Ok(()),
+            Ok(_) => return Err(io::ErrorKind::WriteZero.into()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn parse(line: &[u8]) -> Option<Tally> {
+    let line = str::from_utf8(line.strip_suffix(b"\n")?).ok()?;
+    let mut fields = line.split(' ');
+    let id = fields.next().filter(|id| id.len() == 16)?;
+    let tally = Tally {
+        id: u64::from_str_radix(id, 16).ok()?,
+        version: fields.next()?.parse().ok()?,
+        period_start: UnixMillis(fields.next()?.parse().ok()?),
+        requests: fields.next()?.parse().ok()?,
+        tokens: fields.next()?.parse().ok()?,
+    };
+    fields.next().is_none().then_some(tally)
+}
+
+/// A line on the stack, behind a line feed that ends what a failed write may have left.
+struct Line {
+    bytes: [u8; 1 + LINE_MAX],
+    len: usize,
+}
+
+impl Line {
+    fn of(tally: &Tally) -> Line {
+        let mut line = Line {
+            bytes: [b'\n'; 1 + LINE_MAX],
+            len: 1,
+        };
+        for shift in (0..16).rev() {
+            let digit = (tally.id >> (4 * shift)) as usize & 0xf;
+            line.push(&[b"0123456789abcdef"[digit]]);
+        }
+        line.number(itoa::Buffer::new().format(tally.version));
+        line.number(itoa::Buffer::new().format(tally.period_start.0));
+        line.number(itoa::Buffer::new().format(tally.requests));
+        line.number(itoa::Buffer::new().format(tally.tokens));
+        line.push(b"\n");
+        line
+    }
+
+    fn bytes(&self, after_failure: bool) -> &[u8] {
+        &self.bytes[usize::from(!after_failure)..self.len]
+    }
+
+    fn number(&mut self, digits: &str) {
+        self.push(b" ");
+        self.push(digits.as_bytes());
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        self.bytes[self.len..self.len + bytes.len()].copy_from_slice(bytes);
+        self.len += bytes.len();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TALLY: Tally = Tally {
+        id: 0x00ab_cdef_0123_4567,
+        version: u64::MAX,
+        period_start: UnixMillis(i64::MIN),
+        requests: u64::MAX,
+        tokens: u64::MAX,
+    };
+
+    #[test]
+    fn the_longest_line_fits_and_is_read_back() {
+        let line = Line::of(&TALLY);
+        assert_eq!(line.len, 1 + LINE_MAX);
+        let text = line.bytes(false);
+        assert!(text.starts_with(b"00abcdef01234567 18446744073709551615 -9223372036854775808 "));
+        assert_eq!(parse(text), Some(TALLY));
+        assert_eq!(parse(&text[..text.len() - 1]), None);
+        assert_eq!(parse(HEADER), None);
+    }
+
+    #[test]
+    fn the_highest_version_counts_wherever_it_stands() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let of = |version| Tally { version, ..TALLY };
+        for (segment, versions) in [("1.log", [5, 2]), ("2.log", [3, 9]), ("10.log", [8, 7])] {
+            let lines = versions.map(|version| Line::of(&of(version)).bytes(false).to_vec());
+            fs::write(folder.path().join(segment), lines.concat()).unwrap();
+        }
+        let latest = replay(folder.path()).unwrap();
+        assert_eq!(latest, HashMap::from([(TALLY.id, of(9))]));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_is_told_and_passes() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let journal = Journal::open(folder.path().to_owned());
+        assert_eq!(journal.trouble(), None);
+
+        let full = OpenOptions::new().append(true).open("/dev/full").unwrap();
+        let working = journal.live.swap(Some(Arc::new(Segment {
+            number: 1,
+            file: full,
+        })));
+        journal.append(&TALLY);
+        let trouble = journal.trouble().unwrap();
+        assert!(trouble.contains("No space left on device"), "{trouble}");
+
+        // The line after a failed one begins on its own.
+        journal.live.store(working);
+        fs::write(journal.path(1), b"00abcdef0123").unwrap();
+        journal.append(&TALLY);
+        assert_eq!(replay(folder.path()).unwrap().len(), 1);
+
+        assert!(journal.renew());
+        assert_eq!(journal.trouble(), None);
+        assert!(!journal.renew());
+        journal.discard_older().unwrap();
+        assert_eq!(numbers(folder.path()).unwrap(), [2]);
+    }
+}

@@ -1,0 +1,29 @@
+//! How much each provider may still be asked.
+//!
+//! An [`Account`] has the counters of one provider: a request [reserves](Account::reserve) before
+//! it is sent, and its [`Reservation`] is committed before the answer is released, settled when
+//! the real number of tokens is known, and given back if it is dropped before. [`Quotas`] is the
+//! book of all accounts and remembers them on disk.
+//!
+//! Pure but for `journal`, `store` and the [`Quotas`] that call them; nothing here reads a clock
+//! or logs. What is stored and why nothing is lost: `docs/quotas.md`.
+
+mod account;
+mod file_name;
+mod journal;
+mod ledger;
+mod limit;
+mod period;
+mod quotas;
+mod reservation;
+mod store;
+#[cfg(test)]
+mod tests;
+
+pub use account::Account;
+pub use ledger::{Rollover, Standing};
+pub use limit::{Count, Exhausted, Limits, Unit};
+pub use period::{Period, Schedule};
+pub use quotas::{Event, Quotas};
+pub use reservation::Reservation;
+pub use store::OpenError;

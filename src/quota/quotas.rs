@@ -1,0 +1,403 @@
+//! The book of all accounts: which exist, what of them is stored, and what is to be told.
+//!
+//! Requests never come here: they hold an [`Account`], and that writes to the journal by itself.
+//! Here is what happens beside them, once a second and when the configuration changes. All of it
+//! may touch the disk, so none of it belongs on an async worker.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{io, mem};
+
+use parking_lot::Mutex;
+
+use super::account::Account;
+use super::journal::{self, Journal};
+use super::ledger::{Ledger, Tally};
+use super::limit::Limits;
+use super::store::{self, OpenError, Store, UsageFile, Written};
+use crate::clock::UnixMillis;
+
+/// All accounts, and the folder that remembers them.
+#[derive(Debug)]
+pub struct Quotas {
+    store: Store,
+    journal: Arc<Journal>,
+    book: Mutex<Book>,
+    /// Why a readable file could not be written; for those who must not wait for the book.
+    trouble: Mutex<Option<String>>,
+}
+
+/// Something that happened to an account, to be logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A period ended, and the counts returned to zero.
+    Reset {
+        /// The account's model.
+        model: String,
+        /// The account's provider.
+        provider: String,
+        /// Requests used in the period that ended.
+        requests: u64,
+        /// Tokens used in it.
+        tokens: u64,
+    },
+    /// The operator deleted the readable file, and the counts returned to zero.
+    Deleted {
+        /// The account's model.
+        model: String,
+        /// The account's provider.
+        provider: String,
+        /// Requests used until then.
+        requests: u64,
+        /// Tokens used until then.
+        tokens: u64,
+    },
+    /// The readable file could not be read: an error. The account counts from zero.
+    Corrupt {
+        /// The account's model.
+        model: String,
+        /// The account's provider.
+        provider: String,
+        /// The file that was to be read.
+        path: PathBuf,
+        /// What was wrong with it, and where it is now.
+        reason: String,
+    },
+}
+
+#[derive(Debug)]
+struct Book {
+    entries: BTreeMap<(String, String), Entry>,
+    /// What the older segments of the journal know.
+    recovered: HashMap<u64, Tally>,
+    /// Whether older segments wait until the readable files contain what they know.
+    older_segments: bool,
+    events: Vec<Event>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    path: PathBuf,
+    account: Arc<Account>,
+    /// Whether we know of a file. If it is missing then, the operator deleted it.
+    on_disk: bool,
+    /// The version in the file; 0 if that says something else than the account.
+    saved: u64,
+    /// When saving was last tried: the others' turn comes first.
+    tried_at: UnixMillis,
+    /// Why it failed then.
+    failure: Option<String>,
+    /// Whether the configuration still has it. If not it stays until nobody holds it any more.
+    configured: bool,
+}
+
+/// How many files are saved at most in one round, each with a sync of some milliseconds, so that
+/// a round never delays the resets of the next second.
+const SAVES_PER_ROUND: usize = 64;
+
+impl Quotas {
+    /// Opens `<data_dir>/usage`, and creates it if needed.
+    ///
+    /// # Errors
+    /// [`OpenError`] if another process uses the folder or it cannot be read. A disk that cannot
+    /// be written is no error but [`trouble`](Quotas::trouble).
+    pub fn open(data_dir: &Path, now: UnixMillis) -> Result<Quotas, OpenError> {
+        let store = Store::open(data_dir)?;
+        let folder = store.journal();
+        let recovered = journal::replay(&folder).map_err(|source| OpenError::Io {
+            path: folder.clone(),
+            source,
+        })?;
+        let quotas = Quotas {
+            journal: Arc::new(Journal::open(folder)),
+            store,
+            book: Mutex::new(Book {
+                entries: BTreeMap::new(),
+                recovered,
+                older_segments: true,
+                events: Vec::new(),
+            }),
+            trouble: Mutex::new(None),
+        };
+        quotas.maintain(now);
+        Ok(quotas)
+    }
+
+    /// The account of `provider` under `model`: the one that exists, or the one that is stored, or
+    /// a new one. In any case it has these `limits` from now on, and keeps its counts.
+    ///
+    /// A new account gets its file at once, so that a missing one always means that it was deleted.
+    pub fn account(
+        &self,
+        model: &str,
+        provider: &str,
+        limits: Limits,
+        now: UnixMillis,
+    ) -> Arc<Account> {
+        let mut book = self.book.lock();
+        let key = (model.to_owned(), provider.to_owned());
+        if let Some(entry) = book.entries.get_mut(&key) {
+            entry.configured = true;
+            entry.account.set_limits(limits, now);
+            return Arc::clone(&entry.account);
+        }
+        let mut entry = self.load(&mut book, model, provider, limits, now);
+        if !entry.on_disk && entry.save(model, provider, now).is_err() {
+            self.trouble.lock().clone_from(&entry.failure);
+        }
+        let account = Arc::clone(&entry.account);
+        book.entries.insert(key, entry);
+        account
+    }
+
+    /// Lets go of the accounts that `keep` (model, provider) denies. They are saved and forgotten
+    /// by [`maintain`](Quotas::maintain) as soon as nobody holds them; their files stay, so that
+    /// an entry that returns within its period goes on where it was.
+    pub fn retain(&self, keep: &dyn Fn(&str, &str) -> bool) {
+        for ((model, provider), entry) in &mut self.book.lock().entries {
+            entry.configured = keep(model, provider);
+        }
+    }
+
+    /// The housekeeping of one second: begins new periods, notices deleted files, saves what
+    /// changed, renews the journal. Tells what is worth a line in the log.
+    ///
+    /// Syncs files, and so may take a while: call it from a thread of its own.
+    pub fn maintain(&self, now: UnixMillis) -> Vec<Event> {
+        let mut book = self.book.lock();
+        book.roll(now);
+        if self.journal.renew() {
+            book.older_segments = true;
+        }
+        let outcome = self.save(&mut book, now);
+        book.forget();
+        let failed = book.entries.values().find_map(|e| e.failure.clone());
+        *self.trouble.lock() = failed.or(outcome.err().map(|e| e.to_string()));
+        mem::take(&mut book.events)
+    }
+
+    /// Saves everything that changed. For the end of the process.
+    ///
+    /// # Errors
+    /// The first file that could not be written; the others are written all the same.
+    pub fn flush(&self, now: UnixMillis) -> io::Result<()> {
+        let mut book = self.book.lock();
+        book.save(usize::MAX, now)
+    }
+
+    /// What keeps counts from being written, for people; `None` if all is well. Serving goes on,
+    /// and the counts in memory stay right.
+    pub fn trouble(&self) -> Option<String> {
+        let saving = || self.trouble.lock().clone();
+        self.journal.trouble().or_else(saving)
+    }
+
+    /// Saves some accounts; or all, if older segments of the journal wait for it.
+    fn save(&self, book: &mut Book, now: UnixMillis) -> io::Result<()> {
+        if !book.older_segments {
+            return book.save(SAVES_PER_ROUND, now);
+        }
+        book.save(usize::MAX, now)?;
+        self.catch_up(book)?;
+        self.journal.discard_older()?;
+        book.recovered.clear();
+        book.older_segments = false;
+        Ok(())
+    }
+
+    /// Brings the files of accounts that are not in use up to what the journal knows of them.
+    fn catch_up(&self, book: &Book) -> io::Result<()> {
+        let in_use: HashSet<&Path> = book.entries.values().map(|e| e.path.as_path()).collect();
+        for path in self.store.paths()? {
+            // What cannot be read is set aside and told when its account is used.
+            if !in_use.contains(path.as_path())
+                && let Ok(Some(mut file)) = store::read(&path)
+                && let Some(tally) = book.recovered.get(&file.tally().id)
+                && file.catch_up(tally)
+            {
+                store::write(&path, &file, true)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The account as it is stored, or a new one.
+    fn load(
+        &self,
+        book: &mut Book,
+        model: &str,
+        provider: &str,
+        limits: Limits,
+        now: UnixMillis,
+    ) -> Entry {
+        let path = self.store.path(model, provider);
+        let stored = store::read(&path).unwrap_or_else(|error| {
+            let reason = match store::set_aside(&path, now) {
+                Ok(aside) => format!("{error}; it is now {}", aside.display()),
+                Err(failure) => format!("{error}; it cannot be set aside: {failure}"),
+            };
+            book.events.push(Event::Corrupt {
+                model: model.to_owned(),
+                provider: provider.to_owned(),
+                path: path.clone(),
+                reason,
+            });
+            None
+        });
+        let on_disk = stored.is_some();
+        let mut saved = 0;
+        let ledger = match stored {
+            None => Ledger::new(new_id(), limits, now),
+            Some(mut file) => {
+                let newer = book.recovered.get(&file.tally().id);
+                let caught_up = newer.is_some_and(|tally| file.catch_up(tally));
+                let mut tally = file.tally();
+                if (&*file.model, &*file.provider) != (model, provider) {
+                    // Somebody copied or renamed the file: the counts hold, but an id is unique.
+                    tally.id = new_id();
+                }
+                // By the limits it was counted under; what they were edited to comes after that.
+                let mut ledger = Ledger::restore(tally, file.last_reset(), file.limits(), now);
+                ledger.set_limits(limits, now);
+                let fresh =
+                    UsageFile::new(model, provider, ledger.tally(), &ledger.standing(), now);
+                if !caught_up && file.says_the_same_as(&fresh) {
+                    saved = tally.version;
+                }
+                ledger
+            }
+        };
+        Entry {
+            path,
+            account: Account::journaled(ledger, Arc::clone(&self.journal)),
+            on_disk,
+            saved,
+            tried_at: now,
+            failure: None,
+            configured: true,
+        }
+    }
+}
+
+impl Book {
+    fn roll(&mut self, now: UnixMillis) {
+        for ((model, provider), entry) in &self.entries {
+            if let Some(ended) = entry.account.roll(now)
+                && entry.configured
+            {
+                self.events.push(Event::Reset {
+                    model: model.clone(),
+                    provider: provider.clone(),
+                    requests: ended.requests,
+                    tokens: ended.tokens,
+                });
+            }
+        }
+    }
+
+    /// Notices deleted files, and saves the accounts that changed: at most `limit`, those first
+    /// that waited longest.
+    fn save(&mut self, limit: usize, now: UnixMillis) -> io::Result<()> {
+        let mut due: Vec<_> = self
+            .entries
+            .iter_mut()
+            .filter_map(|(key, entry)| {
+                let deleted = entry.on_disk && store::is_gone(&entry.path);
+                (deleted || entry.is_unsaved()).then_some((!deleted, key, entry))
+            })
+            .collect();
+        due.sort_by_key(|(present, _, entry)| (*present, entry.tried_at));
+
+        let mut outcome = Ok(());
+        for (_, (model, provider), entry) in due.into_iter().take(limit) {
+            let mut saving = entry.save(model, provider, now);
+            if matches!(saving, Ok(Written::Deleted)) {
+                entry.on_disk = false;
+                if entry.configured {
+                    let (tally, _) = entry.account.state();
+                    entry.account.reset(new_id(), now);
+                    self.events.push(Event::Deleted {
+                        model: model.clone(),
+                        provider: provider.clone(),
+                        requests: tally.requests,
+                        tokens: tally.tokens,
+                    });
+                    saving = entry.save(model, provider, now);
+                }
+            }
+            outcome = outcome.and(saving.map(|_| ()));
+        }
+        outcome
+    }
+
+    /// Drops accounts that left the configuration, once they are saved and nobody holds them.
+    fn forget(&mut self) {
+        self.entries.retain(|_, entry| {
+            let held = Arc::get_mut(&mut entry.account).is_none();
+            entry.configured || entry.on_disk && (held || entry.is_unsaved())
+        });
+    }
+}
+
+impl Entry {
+    fn is_unsaved(&self) -> bool {
+        !self.on_disk || self.saved != self.account.version()
+    }
+
+    fn save(&mut self, model: &str, provider: &str, now: UnixMillis) -> io::Result<Written> {
+        self.tried_at = now;
+        let (tally, standing) = self.account.state();
+        let file = UsageFile::new(model, provider, tally, &standing, now);
+        let outcome = store::write(&self.path, &file, self.on_disk);
+        self.failure = outcome.as_ref().err().map(|e| e.to_string());
+        if matches!(outcome, Ok(Written::Yes)) {
+            self.on_disk = true;
+            self.saved = tally.version;
+        }
+        outcome
+    }
+}
+
+fn new_id() -> u64 {
+    fastrand::u64(1..)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixMillis = UnixMillis::from_secs(1_795_170_615);
+
+    /// A journal that could not be merged into the files at start is not lost on the way.
+    #[test]
+    fn what_the_journal_knows_is_kept_until_a_file_has_it() {
+        for in_use in [false, true] {
+            let data = tempfile::TempDir::new().unwrap();
+            let quotas = Quotas::open(data.path(), NOW).unwrap();
+            quotas.account("m", "p", Limits::default(), NOW);
+            drop(quotas);
+
+            let quotas = Quotas::open(data.path(), NOW).unwrap();
+            let path = quotas.store.path("m", "p");
+            let stored = || store::read(&path).unwrap().unwrap().tally();
+            let newer = Tally {
+                version: 9,
+                requests: 5,
+                ..stored()
+            };
+            {
+                let mut book = quotas.book.lock();
+                book.recovered.insert(newer.id, newer);
+                book.older_segments = true;
+            }
+            if in_use {
+                let account = quotas.account("m", "p", Limits::default(), NOW);
+                assert_eq!(account.standing(NOW).requests, 5);
+            }
+            quotas.maintain(NOW);
+            assert_eq!(stored(), newer);
+            assert!(quotas.book.lock().recovered.is_empty());
+        }
+    }
+}
