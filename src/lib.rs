@@ -16,3 +16,6 @@ pub mod protocol;
 
 // How much each provider may still be asked.
 pub mod quota;
+
+// Who serves a request.
+pub mod routing;

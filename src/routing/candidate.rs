@@ -1,0 +1,62 @@
+//! One provider as it takes part in serving: what was configured, and what lives on through reloads.
+
+use std::sync::Arc;
+
+use super::health::Health;
+use super::provider::Provider;
+use super::target::Target;
+use crate::clock::UnixMillis;
+use crate::quota::Account;
+
+/// A provider of one route, with its counters and its health.
+#[derive(Debug)]
+pub struct Candidate {
+    /// What was configured.
+    pub provider: Provider,
+    /// What a request to it looks like.
+    pub target: Target,
+    /// Its quota counters.
+    pub account: Arc<Account>,
+    /// How it has been doing.
+    pub health: Arc<Health>,
+    /// The part of the requested name that fills a `*` in the provider's model is put in by this.
+    pub pattern: bool,
+}
+
+impl Candidate {
+    /// The model's name at the provider; `rest` is what the client's name had in place of the `*`.
+    pub fn model(&self, rest: Option<&str>) -> std::borrow::Cow<'_, str> {
+        match rest {
+            Some(rest) if self.pattern => self.provider.model.replacen('*', rest, 1).into(),
+            _ => self.provider.model.as_str().into(),
+        }
+    }
+
+    /// Whether a prompt of `tokens` fits its context window.
+    pub fn fits(&self, tokens: u64) -> bool {
+        self.provider
+            .max_context_length
+            .is_none_or(|max| tokens <= max)
+    }
+
+    /// What to hold for a request: the prompt, and the answer's bound or its usual length.
+    pub fn estimate(&self, prompt_tokens: u64, max_tokens: Option<u64>) -> u64 {
+        let answer = max_tokens
+            .or_else(|| self.health.expected_answer())
+            .unwrap_or(0);
+        prompt_tokens.saturating_add(answer)
+    }
+
+    /// Why it would not be chosen now, in one word for people; `None` when it would.
+    pub fn ineligible(&self, now: UnixMillis) -> Option<&'static str> {
+        if !self.provider.enabled {
+            Some("disabled")
+        } else if self.account.peek(now).is_err() {
+            Some("quota_exhausted")
+        } else if self.health.resting_until(now).is_some() {
+            Some("cooling_down")
+        } else {
+            None
+        }
+    }
+}

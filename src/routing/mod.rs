@@ -1,0 +1,22 @@
+//! Who serves a request.
+//!
+//! Pure: a request's model name becomes a [`Route`], whose tiers a [`Plan`] walks in order of priority
+//! and weight. Moments and random draws are arguments; nothing here calls anybody.
+
+mod candidate;
+mod health;
+mod plan;
+mod provider;
+mod retry;
+mod route;
+mod target;
+mod wheel;
+
+pub use candidate::Candidate;
+pub use health::{Cooldown, Health};
+pub use plan::{Plan, Refusals};
+pub use provider::{Provider, Tls};
+pub use retry::{LONGEST_PAUSE, RetryBudget, pause};
+pub use route::{Found, Route, Routes, Tier, capture};
+pub use target::{Dial, Target};
+pub use wheel::Wheel;

@@ -1,0 +1,158 @@
+//! The order in which a request tries its candidates. Failover is no more than the next of them.
+
+use std::sync::Arc;
+
+use super::candidate::Candidate;
+use super::route::Route;
+use crate::chat::{Failure, FailureKind};
+use crate::clock::UnixMillis;
+use crate::quota::Exhausted;
+
+/// The candidates of one request, tier by tier. A tier is left only when each of its members was tried
+/// or cannot serve; resting ones are tried only when nobody else was left to try.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    route: &'a Route,
+    prompt_tokens: u64,
+    tier: usize,
+    order: Vec<usize>,
+    next: usize,
+    /// How many were offered and not sent back for lack of room.
+    tried: usize,
+    resting: Vec<(UnixMillis, &'a Arc<Candidate>)>,
+    /// A provider of this window said the prompt is too long, so none with a smaller one is asked.
+    outgrown: Option<u64>,
+    refusals: Refusals,
+}
+
+/// Why candidates were passed over.
+#[derive(Clone, Debug, Default)]
+pub struct Refusals {
+    /// Somebody's quota has no room.
+    pub exhausted: bool,
+    /// The room is only held by requests in flight and may come back any moment.
+    pub temporary: bool,
+    /// The earliest reset among the spent quotas.
+    pub resets_at: Option<UnixMillis>,
+    /// The prompt fits somebody's window only if it were larger; the largest such window.
+    pub window: Option<u64>,
+}
+
+impl<'a> Plan<'a> {
+    /// A plan for a prompt of about `prompt_tokens`.
+    pub fn new(route: &'a Route, prompt_tokens: u64) -> Plan<'a> {
+        Plan {
+            route,
+            prompt_tokens,
+            tier: 0,
+            order: Vec::new(),
+            next: 0,
+            tried: 0,
+            resting: Vec::new(),
+            outgrown: None,
+            refusals: Refusals::default(),
+        }
+    }
+
+    /// The next candidate to try.
+    pub fn next(&mut self, now: UnixMillis) -> Option<&'a Arc<Candidate>> {
+        loop {
+            while let Some(&member) = self.order.get(self.next) {
+                self.next += 1;
+                let candidate = &self.route.tiers[self.tier - 1].candidates[member];
+                if !self.outgrows(candidate) {
+                    self.tried += 1;
+                    return Some(candidate);
+                }
+            }
+            if !self.enter_tier(now) {
+                break;
+            }
+        }
+        if self.tried > 0 {
+            return None;
+        }
+        // A rest is a preference, not a veto: better the one that recovers first than nobody.
+        let soonest = self
+            .resting
+            .iter()
+            .enumerate()
+            .min_by_key(|(_, (until, _))| *until)?
+            .0;
+        self.tried += 1;
+        Some(self.resting.swap_remove(soonest).1)
+    }
+
+    /// Puts the members of the next tier in order; `false` when there is none.
+    fn enter_tier(&mut self, now: UnixMillis) -> bool {
+        let Some(tier) = self.route.tiers.get(self.tier) else {
+            return false;
+        };
+        self.tier += 1;
+        self.next = 0;
+        let mut order = std::mem::take(&mut self.order);
+        order.clear();
+        for (member, candidate) in tier.candidates.iter().enumerate() {
+            if self.admits(candidate, now) {
+                order.push(member);
+            }
+        }
+        tier.wheel.order(&mut order);
+        self.order = order;
+        true
+    }
+
+    /// Whether a candidate may serve now; if not, notes why.
+    fn admits(&mut self, candidate: &'a Arc<Candidate>, now: UnixMillis) -> bool {
+        if !candidate.fits(self.prompt_tokens) {
+            let window = candidate.provider.max_context_length;
+            self.refusals.window = self.refusals.window.max(window);
+            return false;
+        }
+        if let Err(exhausted) = candidate.account.peek(now) {
+            self.refusals.note(&exhausted);
+            return false;
+        }
+        if let Some(until) = candidate.health.resting_until(now) {
+            self.resting.push((until, candidate));
+            return false;
+        }
+        true
+    }
+
+    /// The candidate offered last had no room after all, so it was not tried.
+    pub fn send_back(&mut self, exhausted: &Exhausted) {
+        self.tried -= 1;
+        self.refusals.note(exhausted);
+    }
+
+    /// A candidate failed. One that finds the prompt too long rules out those with no larger window.
+    pub fn note(&mut self, candidate: &Candidate, failure: &Failure) {
+        if failure.kind == FailureKind::ContextTooLong {
+            self.outgrown = self.outgrown.max(candidate.provider.max_context_length);
+        }
+    }
+
+    fn outgrows(&self, candidate: &Candidate) -> bool {
+        match (candidate.provider.max_context_length, self.outgrown) {
+            (Some(window), Some(outgrown)) => window <= outgrown,
+            _ => false,
+        }
+    }
+
+    /// Why candidates were passed over, so far.
+    pub fn refusals(&self) -> &Refusals {
+        &self.refusals
+    }
+}
+
+impl Refusals {
+    fn note(&mut self, exhausted: &Exhausted) {
+        self.exhausted = true;
+        self.temporary |= exhausted.temporary;
+        self.resets_at = match (self.resets_at, exhausted.resets_at) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+    }
+}
