@@ -19,3 +19,6 @@ pub mod quota;
 
 // Who serves a request.
 pub mod routing;
+
+// The configuration file: read, judged, watched.
+pub mod config;

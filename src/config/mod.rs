@@ -1,0 +1,116 @@
+//! The configuration file: read, judged and watched.
+//!
+//! A file becomes a [`Config`] whose values are complete and legal, or is [`Rejected`] with all its
+//! mistakes at once. Nobody else knows the file's syntax, its keys or its defaults, and nothing
+//! here knows what is done with the values.
+//!
+//! From text to meaning: `syntax` parses, `reader` reads single values and gathers problems,
+//! `file`, `global`, `model`, `provider` and `limits` know the keys. [`Source`] is a file on disk,
+//! [`Watcher`] notices when it changes.
+
+mod endpoint;
+mod expand;
+mod file;
+mod global;
+mod header;
+mod limits;
+mod model;
+mod node;
+mod problem;
+mod provider;
+mod reader;
+mod source;
+mod syntax;
+mod watch;
+mod wording;
+mod zone;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::time::Duration;
+
+use chrono_tz::Tz;
+
+use crate::routing::Provider;
+use crate::secret::Secret;
+
+pub use problem::{Problem, Rejected};
+pub use source::Source;
+pub use watch::Watcher;
+
+/// What a file means once all is known. It never changes; a changed file makes another.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// What concerns all models.
+    pub global: Global,
+    /// In the order of the file.
+    pub models: Vec<Model>,
+    /// What is probably not meant but does no harm.
+    pub warnings: Vec<Problem>,
+}
+
+/// What concerns all models: the file's `_global`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Global {
+    /// The key that clients must present; `None` when anyone may call.
+    pub api_key: Option<Secret>,
+    /// The key for the admin routes, when it is another.
+    pub admin_key: Option<Secret>,
+    /// Whether each request leaves a line in the log.
+    pub log_requests: bool,
+    /// Largest request body, in bytes.
+    pub max_body_bytes: usize,
+    /// Most attempts for one request, over all its candidates.
+    pub max_attempts: Option<u32>,
+    /// Bound on the time until a request is committed.
+    pub deadline: Duration,
+    /// Where a day begins and ends, unless a rate limit names its own zone.
+    pub timezone: Tz,
+    /// Model names that stand for others: (what the client asks for, what it gets).
+    pub model_redirects: Vec<(String, String)>,
+    /// Whether answers carry the `x-gateway-*` headers.
+    pub expose_headers: bool,
+}
+
+/// One model name and who serves it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    /// What clients ask for. May hold one `*`, which stands for any text.
+    pub name: String,
+    /// Further names for it; none holds a `*`.
+    pub aliases: Vec<String>,
+    /// Whether it is left out of the list of models.
+    pub hidden: bool,
+    /// In the order of the file, those that are switched off included.
+    pub providers: Vec<Provider>,
+}
+
+/// Reads the text of a configuration file.
+///
+/// `file` is its name for messages, and relative paths in it start from its folder. `strict` makes
+/// unknown keys an error. `env` looks up environment variables.
+///
+/// # Errors
+/// All mistakes in the text.
+pub fn parse(
+    text: &str,
+    file: &str,
+    strict: bool,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Config, Rejected> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let folder = Path::new(file).parent().unwrap_or(Path::new(""));
+    let mut reader = reader::Reader::new(strict, env);
+    let contents = file::read(text, folder, &mut reader);
+    let (problems, warnings) = reader.finish(file, text);
+    match contents {
+        Some((global, models)) if problems.is_empty() => Ok(Config {
+            global,
+            models,
+            warnings,
+        }),
+        _ => Err(Rejected { problems }),
+    }
+}

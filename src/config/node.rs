@@ -1,0 +1,115 @@
+//! A place in the file: a value, and how one gets there. Nothing is judged here.
+
+use jsonc_parser::ast::{Object, Value};
+
+use super::wording::{join, shortened};
+
+/// One value of the file and how one gets there.
+#[derive(Clone)]
+pub(super) struct Node<'a> {
+    pub(super) value: &'a Value<'a>,
+    pub(super) path: String,
+    /// Whether messages must not repeat it.
+    pub(super) secret: bool,
+}
+
+/// A key that the file's author chose, and its value.
+pub(super) struct Entry<'a> {
+    pub(super) key: &'a str,
+    /// Where the key stands, as a byte offset.
+    pub(super) at: usize,
+    pub(super) value: Node<'a>,
+}
+
+/// An object whose keys are known.
+pub(super) struct Fields<'a> {
+    pub(super) object: &'a Object<'a>,
+    pub(super) path: String,
+    pub(super) keys: &'static Keys,
+}
+
+/// The keys that an object may have.
+pub(super) struct Keys {
+    /// Those that are read.
+    pub(super) read: &'static [&'static str],
+    /// Those that other versions of the gateway read.
+    pub(super) unsupported: &'static [&'static str],
+}
+
+impl<'a> Node<'a> {
+    /// The value that the file consists of.
+    pub(super) fn root(value: &'a Value<'a>) -> Node<'a> {
+        Node {
+            value,
+            path: String::new(),
+            secret: false,
+        }
+    }
+
+    /// The same value, which messages must not repeat.
+    pub(super) fn secret(self) -> Node<'a> {
+        Node {
+            secret: true,
+            ..self
+        }
+    }
+
+    pub(super) fn is_null(&self) -> bool {
+        matches!(self.value, Value::NullKeyword(_))
+    }
+
+    pub(super) fn is_array(&self) -> bool {
+        matches!(self.value, Value::Array(_))
+    }
+
+    /// Whether this is an object that has `key`.
+    pub(super) fn has(&self, key: &str) -> bool {
+        matches!(self.value, Value::Object(object) if object.get(key).is_some())
+    }
+
+    /// What stands here, for a message: as written, so that the value of a variable is not shown.
+    pub(super) fn shown(&self) -> String {
+        match self.value {
+            Value::StringLit(_) if self.secret => "a text".to_owned(),
+            Value::NumberLit(_) if self.secret => "a number".to_owned(),
+            Value::StringLit(text) if text.value.is_empty() => "an empty text".to_owned(),
+            Value::StringLit(text) => format!("{:?}", shortened(&text.value)),
+            Value::NumberLit(number) => shortened(number.value),
+            Value::BooleanLit(literal) => literal.value.to_string(),
+            Value::NullKeyword(_) => "null".to_owned(),
+            Value::Object(_) => "an object".to_owned(),
+            Value::Array(_) => "an array".to_owned(),
+        }
+    }
+}
+
+impl<'a> Fields<'a> {
+    /// The value of `key`; null is as good as absent.
+    pub(super) fn get(&self, key: &'static str) -> Option<Node<'a>> {
+        self.find(key).filter(|node| !node.is_null())
+    }
+
+    /// The value of `key`, null included.
+    pub(super) fn find(&self, key: &'static str) -> Option<Node<'a>> {
+        debug_assert!(
+            self.keys.contain(key),
+            "{key} is missing in the list of keys"
+        );
+        self.object.get(key).map(|property| Node {
+            value: &property.value,
+            path: join(&self.path, key),
+            secret: false,
+        })
+    }
+}
+
+impl Keys {
+    pub(super) fn contain(&self, key: &str) -> bool {
+        self.read.contains(&key) || self.unsupported.contains(&key)
+    }
+}
+
+/// Whether a key inside an object is its author's remark: `"_note"`, `"$comment"`, `"//"`.
+pub(super) fn is_remark(key: &str) -> bool {
+    key.starts_with(['_', '$']) || key.starts_with("//")
+}

@@ -1,0 +1,236 @@
+//! One provider of a model.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use super::global::Defaults;
+use super::node::{Fields, Keys, Node};
+use super::reader::Reader;
+use super::{endpoint, header, limits};
+use crate::quota::{Count, Limits};
+use crate::routing::{Provider, Tls};
+use crate::secret::Secret;
+
+const KEYS: Keys = Keys {
+    read: &[
+        "name",
+        "endpoint",
+        "api_key",
+        "model",
+        "priority",
+        "weight",
+        "rate_limit",
+        "count",
+        "retry",
+        "timeout",
+        "first_byte_timeout",
+        "stream_idle_timeout",
+        "connect_timeout",
+        "stream_support",
+        "non_stream_support",
+        "enabled",
+        "custom_headers",
+        "max_context_length",
+        "tls",
+        "protocol",
+        "api_keys",
+    ],
+    unsupported: &["quota_group", "max_concurrent", "proxy"],
+};
+
+const TLS_KEYS: Keys = Keys {
+    read: &["ca_file", "insecure_skip_verify"],
+    unsupported: &[],
+};
+
+/// Reads one provider. `names` are those of the model's providers so far.
+pub(super) fn read(
+    node: &Node<'_>,
+    model_is_pattern: bool,
+    defaults: &Defaults,
+    folder: &Path,
+    names: &mut HashSet<String>,
+    reader: &mut Reader<'_>,
+) -> Option<Provider> {
+    let fields = reader.fields(
+        node,
+        &KEYS,
+        "an object with `name`, `endpoint`, `api_key` and `model`",
+    )?;
+    let name = name(&fields, names, reader);
+
+    // What is switched off may wait for its variables; but its name is what its counts are kept under.
+    let enabled = reader.flag(fields.get("enabled")).unwrap_or(true);
+    reader.switched_off = !enabled;
+    refuse_other_versions(&fields, reader);
+    let timeout = reader
+        .seconds(fields.get("timeout"))
+        .unwrap_or(defaults.timeout);
+    let (stream_support, non_stream_support) = support(&fields, reader);
+    let provider = Provider {
+        name: name.unwrap_or_default(),
+        endpoint: endpoint(&fields, reader).unwrap_or_default(),
+        api_key: key(&fields, reader),
+        model: model(&fields, model_is_pattern, reader).unwrap_or_default(),
+        priority: reader.whole(fields.get("priority"), 0).unwrap_or(1),
+        weight: reader.whole(fields.get("weight"), 0).unwrap_or(10),
+        limits: match fields.get("rate_limit") {
+            Some(node) => limits::read(&node, defaults.timezone, reader).unwrap_or_default(),
+            None => Limits::default(),
+        },
+        count: count(&fields, reader),
+        retry: reader
+            .whole(fields.get("retry"), 0)
+            .unwrap_or(defaults.retry),
+        timeout,
+        first_byte_timeout: reader.seconds(fields.get("first_byte_timeout")),
+        stream_idle_timeout: reader
+            .seconds(fields.get("stream_idle_timeout"))
+            .or(defaults.stream_idle_timeout)
+            .unwrap_or(timeout),
+        connect_timeout: reader
+            .seconds(fields.get("connect_timeout"))
+            .unwrap_or(defaults.connect_timeout),
+        stream_support,
+        non_stream_support,
+        enabled,
+        custom_headers: header::custom(fields.get("custom_headers"), reader),
+        max_context_length: reader.whole(fields.get("max_context_length"), 1),
+        tls: tls(&fields, folder, reader),
+    };
+    reader.switched_off = false;
+    Some(provider)
+}
+
+fn name(
+    fields: &Fields<'_>,
+    names: &mut HashSet<String>,
+    reader: &mut Reader<'_>,
+) -> Option<String> {
+    const EXPECTED: &str = "a name that is unique within the model";
+    let node = reader.required(fields, "name", EXPECTED)?;
+    let name = reader.name(&node, EXPECTED)?;
+    if !names.insert(name.clone()) {
+        let found = node.shown();
+        reader.error(
+            &node,
+            format!("found {found} a second time, expected {EXPECTED}"),
+        );
+    }
+    Some(name)
+}
+
+/// What later versions read and this one must not pass over in silence.
+fn refuse_other_versions(fields: &Fields<'_>, reader: &mut Reader<'_>) {
+    if let Some(node) = fields.get("api_keys") {
+        reader.error(&node, "not supported by this version, expected `api_key`");
+    }
+    if let Some(node) = fields.get("protocol")
+        && reader
+            .text(&node, "\"openai\"")
+            .is_some_and(|text| text != "openai")
+    {
+        reader.wrong(
+            &node,
+            "\"openai\", as this version supports no other protocol",
+        );
+    }
+}
+
+fn endpoint(fields: &Fields<'_>, reader: &mut Reader<'_>) -> Option<String> {
+    // Never shown: it may hold a password, or be a key that slipped into the wrong line.
+    let node = reader
+        .required(fields, "endpoint", endpoint::EXPECTED)?
+        .secret();
+    let text = reader.filled_text(&node, endpoint::EXPECTED)?;
+    match endpoint::normalize(&text) {
+        Ok(endpoint) => {
+            if endpoint::names_a_resource(&endpoint) {
+                let hint = "paths such as /chat/completions are appended".to_owned();
+                reader.warn(
+                    &node,
+                    "found a URL that ends like a full request path",
+                    Some(hint),
+                );
+            }
+            Some(endpoint)
+        }
+        Err(found) => {
+            reader.error(
+                &node,
+                format!("found {found}, expected {}", endpoint::EXPECTED),
+            );
+            None
+        }
+    }
+}
+
+fn key(fields: &Fields<'_>, reader: &mut Reader<'_>) -> Secret {
+    let key = match fields.get("api_keys") {
+        Some(_) => None, // refused already, and meant instead of this
+        None => reader.required(fields, "api_key", "the key of this provider"),
+    };
+    key.and_then(|node| header::required_key(node, reader))
+        .unwrap_or_else(|| Secret::new(""))
+}
+
+fn model(fields: &Fields<'_>, model_is_pattern: bool, reader: &mut Reader<'_>) -> Option<String> {
+    const EXPECTED: &str = "the name of the model at the provider";
+    let node = reader.required(fields, "model", EXPECTED)?;
+    let model = reader.name(&node, EXPECTED)?;
+    match model.matches('*').count() {
+        0 => {}
+        1 if model_is_pattern => {}
+        1 => reader.error(
+            &node,
+            "found a `*` although the model's own name has none, expected a plain name",
+        ),
+        stars => reader.error(&node, format!("found {stars} `*`, expected at most one")),
+    }
+    Some(model)
+}
+
+fn count(fields: &Fields<'_>, reader: &mut Reader<'_>) -> Count {
+    const EXPECTED: &str = "\"success\" or \"attempts\"";
+    let Some(node) = fields.get("count") else {
+        return Count::default();
+    };
+    match reader.text(&node, EXPECTED).as_deref() {
+        Some("attempts") => Count::Attempts,
+        Some("success") | None => Count::Success,
+        Some(_) => {
+            reader.wrong(&node, EXPECTED);
+            Count::Success
+        }
+    }
+}
+
+fn support(fields: &Fields<'_>, reader: &mut Reader<'_>) -> (bool, bool) {
+    let stream = reader.flag(fields.get("stream_support")).unwrap_or(true);
+    let non_stream_node = fields.get("non_stream_support");
+    let non_stream = reader.flag(non_stream_node.clone()).unwrap_or(true);
+    if let Some(node) = non_stream_node
+        && !stream
+        && !non_stream
+    {
+        reader.wrong(&node, "true, as `stream_support` is false too");
+    }
+    (stream, non_stream)
+}
+
+fn tls(fields: &Fields<'_>, folder: &Path, reader: &mut Reader<'_>) -> Tls {
+    let fields = fields.get("tls").and_then(|node| {
+        reader.fields(
+            &node,
+            &TLS_KEYS,
+            "an object with `ca_file` or `insecure_skip_verify`",
+        )
+    });
+    let get = |key| fields.as_ref().and_then(|fields| fields.get(key));
+    Tls {
+        ca_file: get("ca_file")
+            .and_then(|node| reader.filled_text(&node, "the path of a PEM file"))
+            .map(|path| folder.join(path)),
+        insecure_skip_verify: reader.flag(get("insecure_skip_verify")).unwrap_or(false),
+    }
+}

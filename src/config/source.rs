@@ -1,0 +1,129 @@
+//! A configuration file on disk, and what was last seen in it.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::{Config, Problem, Rejected, parse};
+
+/// Largest file that is read. A thousand providers fit many times.
+const BYTES_MAX: u64 = 16 << 20;
+
+/// Said to somebody who has no file yet, or whose file is elsewhere.
+const NOT_FOUND: &str = "there is no such file; copy config/provider.example.json to it, name \
+                         another with --config or CONFIG_PATH, or see `api-gateway demo`";
+
+/// Where the configuration comes from. Clones share the memory of what was loaded last, so that a
+/// [`Watcher`](super::Watcher) does not report again what somebody else has loaded already.
+#[derive(Clone)]
+pub struct Source {
+    path: PathBuf,
+    strict: bool,
+    judged: Arc<Mutex<Option<Content>>>,
+}
+
+/// What a look at the file found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    Bytes(Vec<u8>),
+    /// There is no file, or it cannot be read: why.
+    Unreadable(String),
+}
+
+impl Source {
+    /// The file at `path`. `strict` makes unknown keys an error.
+    pub fn new(path: PathBuf, strict: bool) -> Source {
+        Source {
+            path,
+            strict,
+            judged: Arc::default(),
+        }
+    }
+
+    /// The file, as it was named.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads the file as it is now, with the variables of the environment.
+    ///
+    /// # Errors
+    /// The file cannot be read, or all its mistakes.
+    pub fn load(&self) -> Result<Config, Rejected> {
+        let content = self.look();
+        let outcome = self.judge(&content);
+        self.remember(content);
+        outcome
+    }
+
+    /// What the file holds at the moment.
+    pub(super) fn look(&self) -> Content {
+        match read(&self.path) {
+            Ok(bytes) => Content::Bytes(bytes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Content::Unreadable(NOT_FOUND.to_owned())
+            }
+            Err(error) => Content::Unreadable(error.to_string()),
+        }
+    }
+
+    /// What `content` means.
+    pub(super) fn judge(&self, content: &Content) -> Result<Config, Rejected> {
+        let file = self.path.display().to_string();
+        match content {
+            Content::Bytes(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) => parse(text, &file, self.strict, &|name| std::env::var(name).ok()),
+                Err(error) => Err(not_utf8(&file, &bytes[..error.valid_up_to()])),
+            },
+            Content::Unreadable(reason) => Err(Rejected {
+                problems: vec![Problem {
+                    file,
+                    line: 0,
+                    column: 0,
+                    path: String::new(),
+                    message: format!("cannot be read: {reason}"),
+                    hint: None,
+                }],
+            }),
+        }
+    }
+
+    /// Whether `content` is what was judged last.
+    pub(super) fn is_known(&self, content: &Content) -> bool {
+        self.judged.lock().as_ref() == Some(content)
+    }
+
+    /// Takes note that `content` was judged and its outcome told.
+    pub(super) fn remember(&self, content: Content) {
+        *self.judged.lock() = Some(content);
+    }
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = File::open(path)?
+        .take(BYTES_MAX + 1)
+        .read_to_end(&mut bytes)?;
+    if read as u64 > BYTES_MAX {
+        return Err(io::Error::other("larger than 16 MiB"));
+    }
+    Ok(bytes)
+}
+
+/// The report on a file of which only the beginning is UTF-8.
+fn not_utf8(file: &str, valid: &[u8]) -> Rejected {
+    let last_line = valid.rsplit(|b| *b == b'\n').next().unwrap_or_default();
+    Rejected {
+        problems: vec![Problem {
+            file: file.to_owned(),
+            line: 1 + valid.iter().filter(|b| **b == b'\n').count(),
+            column: 1 + String::from_utf8_lossy(last_line).chars().count(),
+            path: String::new(),
+            message: "found bytes that are not UTF-8, expected UTF-8".to_owned(),
+            hint: None,
+        }],
+    }
+}
