@@ -22,3 +22,6 @@ pub mod routing;
 
 // The configuration file: read, judged, watched.
 pub mod config;
+
+// The call out.
+pub mod upstream;

@@ -1,0 +1,274 @@
+//! One HTTP exchange with an upstream.
+
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use actix_http::error::{ParseError, PayloadError};
+use actix_http::header::{
+    CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, TRANSFER_ENCODING,
+};
+use awc::error::{ConnectError, SendRequestError};
+use bytes::{Bytes, BytesMut};
+use futures_util::Stream;
+
+use super::dial::Dialer;
+use super::outgoing::{Outgoing, Sent};
+use super::retry_after::retry_after;
+use super::wire::Stale;
+use crate::chat::{Failure, FailureKind, Side};
+use crate::clock::UnixMillis;
+use crate::protocol::openai::Endpoint;
+use crate::routing::{Dial, Target};
+
+/// Idle upstream connections are kept this long; common servers keep theirs for 5 s to 75 s, and one
+/// that closed first is noticed before it is used again.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// A connection is renewed after this long, so that a changed address of the provider is followed.
+const LIFETIME: Duration = Duration::from_secs(600);
+
+const UNANSWERED: &str = "closed the connection without an answer";
+
+/// The calls out of one worker. Not `Send`: awc's pools belong to the thread that made them.
+#[derive(Default)]
+pub struct Client {
+    /// A pool for each way of connecting; there are few, so a list beats a map.
+    pools: RefCell<Vec<(Dial, Pool)>>,
+}
+
+/// Connections of one kind.
+#[derive(Clone)]
+struct Pool {
+    /// Uses a connection again where it can.
+    kept: awc::Client,
+    /// Never does.
+    fresh: awc::Client,
+}
+
+/// An answer whose head has arrived; its body is a stream. Dropping it ends the exchange and closes
+/// the connection, unless the body was read to its end.
+pub struct Response {
+    inner: awc::ClientResponse,
+    /// What was read to see how the body begins.
+    peeked: Option<Bytes>,
+    /// Whether the answer declared its length, so that an early end can be told from the end.
+    delimited: bool,
+}
+
+impl Client {
+    /// Sends a POST and waits for the head of the answer. The caller bounds the wait.
+    ///
+    /// # Errors
+    /// A [`Failure`] of the upstream's side. `sent` tells whether the request can have arrived.
+    pub async fn post(
+        &self,
+        target: &Target,
+        endpoint: Endpoint,
+        forwarded: &[(HeaderName, HeaderValue)],
+        body: Vec<Bytes>,
+        sent: &Sent,
+    ) -> Result<Response, Failure> {
+        let pool = self.pool(&target.dial)?;
+        let send = |client: &awc::Client| {
+            let mut request = client.post(target.uri(endpoint).clone());
+            let headers = request.headers_mut();
+            for (name, value) in forwarded.iter().chain(&target.headers) {
+                headers.insert(name.clone(), value.clone());
+            }
+            request.send_body(Outgoing::new(body.clone(), sent.clone()))
+        };
+        let mut answered = send(&pool.kept).await;
+        if answered.as_ref().is_err_and(is_stale) {
+            // Closed in the moment it was taken from the pool, which is nobody's failure.
+            answered = send(&pool.fresh).await;
+        }
+        let inner = answered.map_err(explain)?;
+        let headers = inner.headers();
+        let delimited =
+            headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING);
+        Ok(Response {
+            inner,
+            peeked: None,
+            delimited,
+        })
+    }
+
+    fn pool(&self, dial: &Dial) -> Result<Pool, Failure> {
+        let mut pools = self.pools.borrow_mut();
+        if let Some((_, pool)) = pools.iter().find(|(known, _)| known == dial) {
+            return Ok(pool.clone());
+        }
+        let dialer = Dialer::new(dial)
+            .map_err(|error| Failure::upstream(format!("TLS set-up failed: {error}")))?;
+        let pool = Pool {
+            kept: client(dialer.clone(), dial, IDLE),
+            fresh: client(dialer, dial, Duration::ZERO),
+        };
+        pools.push((dial.clone(), pool.clone()));
+        Ok(pool)
+    }
+}
+
+/// Each line undoes a default that would surprise: a hundred connections for all hosts together, five
+/// seconds until the head, redirects that send the prompt elsewhere.
+fn client(dialer: Dialer, dial: &Dial, keep: Duration) -> awc::Client {
+    let connector = awc::Connector::new()
+        .connector(dialer)
+        .limit(0)
+        .timeout(dial.timeout.saturating_add(Duration::from_secs(1)))
+        .conn_keep_alive(keep)
+        .conn_lifetime(LIFETIME);
+    awc::Client::builder()
+        .connector(connector)
+        .disable_timeout()
+        .disable_redirects()
+        .no_default_headers()
+        .finish()
+}
+
+impl Response {
+    /// The HTTP status.
+    pub fn status(&self) -> u16 {
+        self.inner.status().as_u16()
+    }
+
+    /// The `Content-Type`, when it is text.
+    pub fn content_type(&self) -> Option<&str> {
+        self.header(CONTENT_TYPE.as_str())
+    }
+
+    /// How long the provider wants to be left alone.
+    pub fn retry_after(&self, now: UnixMillis) -> Option<Duration> {
+        retry_after(
+            self.header("retry-after-ms"),
+            self.header("retry-after"),
+            now,
+        )
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.inner.headers().get(name)?.to_str().ok()
+    }
+
+    /// The first byte of the body that is no blank; `None` if there is none in what arrives first.
+    ///
+    /// # Errors
+    /// A body that breaks off.
+    pub async fn first_byte(&mut self) -> Result<Option<u8>, Failure> {
+        let first = self.next().await.transpose()?;
+        let byte = first
+            .as_deref()
+            .and_then(|chunk| chunk.trim_ascii_start().first().copied());
+        self.peeked = first;
+        Ok(byte)
+    }
+
+    /// The whole body.
+    ///
+    /// # Errors
+    /// A body that breaks off, or that is larger than `max` bytes.
+    pub async fn collect(mut self, max: usize) -> Result<Bytes, Failure> {
+        // Most answers arrive in one piece, which then needs no copy.
+        let Some(first) = self.next().await.transpose()? else {
+            return Ok(Bytes::new());
+        };
+        let mut whole: Option<BytesMut> = None;
+        while let Some(chunk) = self.next().await.transpose()? {
+            let whole = whole.get_or_insert_with(|| BytesMut::from(&first[..]));
+            if whole.len() + chunk.len() > max {
+                return Err(Failure::upstream(format!(
+                    "the answer is larger than {max} bytes"
+                )));
+            }
+            whole.extend_from_slice(&chunk);
+        }
+        Ok(whole.map_or(first, BytesMut::freeze))
+    }
+
+    /// The next piece; `None` at the end.
+    pub async fn next(&mut self) -> Option<Result<Bytes, Failure>> {
+        std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+    }
+}
+
+impl Stream for Response {
+    type Item = Result<Bytes, Failure>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        if let Some(chunk) = this.peeked.take() {
+            return Poll::Ready(Some(Ok(chunk)));
+        }
+        let item = ready!(Pin::new(&mut this.inner).poll_next(cx));
+        Poll::Ready(match item {
+            Some(Ok(chunk)) => Some(Ok(chunk)),
+            // Without a declared length the end of the connection is the end of the body.
+            Some(Err(error)) if !this.delimited && is_end(&error) => None,
+            Some(Err(_)) => Some(Err(Failure::upstream("the answer broke off"))),
+            None => None,
+        })
+    }
+}
+
+fn is_end(error: &PayloadError) -> bool {
+    match error {
+        PayloadError::Incomplete(Some(error)) | PayloadError::Io(error) => {
+            error.kind() == std::io::ErrorKind::UnexpectedEof
+        }
+        PayloadError::Incomplete(None) => true,
+        _ => false,
+    }
+}
+
+/// Whether a kept connection was found closed, see [`Stale`].
+fn is_stale(error: &SendRequestError) -> bool {
+    let error = match error {
+        SendRequestError::Send(error)
+        | SendRequestError::Connect(ConnectError::Io(error))
+        | SendRequestError::Response(ParseError::Io(error)) => error,
+        _ => return false,
+    };
+    error.get_ref().is_some_and(|inner| inner.is::<Stale>())
+}
+
+/// awc's errors in our words. URLs and addresses stay out of messages that clients may see.
+fn explain(error: SendRequestError) -> Failure {
+    let unreachable = |why: &str| {
+        Failure::new(
+            FailureKind::Unavailable,
+            Side::Upstream,
+            format!("cannot connect: {why}"),
+        )
+    };
+    if is_stale(&error) {
+        return Failure::upstream(UNANSWERED);
+    }
+    match error {
+        SendRequestError::Connect(error) => match error {
+            ConnectError::Timeout => Failure::timeout("cannot connect: timed out"),
+            ConnectError::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+                Failure::timeout("cannot connect: timed out")
+            }
+            // The pool's name for a connection that ended before an answer began.
+            ConnectError::Disconnected => Failure::upstream(UNANSWERED),
+            ConnectError::Io(error) => unreachable(&error.to_string()),
+            ConnectError::Resolver(_) | ConnectError::NoRecords | ConnectError::Unresolved => {
+                unreachable("the host name does not resolve")
+            }
+            other => unreachable(&other.to_string()),
+        },
+        SendRequestError::Send(error) | SendRequestError::Response(ParseError::Io(error)) => {
+            use std::io::ErrorKind as Kind;
+            Failure::upstream(match error.kind() {
+                Kind::UnexpectedEof | Kind::ConnectionReset | Kind::BrokenPipe => UNANSWERED.into(),
+                _ => format!("the connection broke: {error}"),
+            })
+        }
+        SendRequestError::Response(error) => {
+            Failure::upstream(format!("the answer is not HTTP: {error}"))
+        }
+        other => Failure::upstream(format!("the exchange failed: {other}")),
+    }
+}
