@@ -25,3 +25,6 @@ pub mod config;
 
 // The call out.
 pub mod upstream;
+
+// What we tell: the log.
+pub mod telemetry;

@@ -1,0 +1,7 @@
+//! What we tell: the log, and the one line that each request leaves in it.
+
+pub mod log;
+mod record;
+mod sink;
+
+pub use record::{Outcome, Record};
