@@ -28,3 +28,9 @@ pub mod upstream;
 
 // What we tell: the log.
 pub mod telemetry;
+
+// What all workers share.
+pub mod state;
+
+// The way of one request. Read this first.
+pub mod proxy;

@@ -1,0 +1,342 @@
+//! One candidate: asked at most `1 + retry` times, until it answers or the next should.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::timeout;
+
+use super::answer::{Answer, AnswerBody};
+use super::hold::Hold;
+use super::outcome::{self, Next};
+use super::redact;
+use super::request::Request;
+use super::stream::{Opening, StreamBody};
+use crate::chat::{Failure, FailureKind, Usage};
+use crate::clock;
+use crate::protocol::estimate_tokens;
+use crate::protocol::openai::{self, Endpoint, Gather, Shape};
+use crate::quota::Exhausted;
+use crate::routing::{self, Candidate};
+use crate::telemetry::Outcome;
+use crate::upstream::{Response, Sent};
+
+/// Largest whole answer: images and embeddings come as text in JSON.
+const ANSWER_MAX: usize = 64 * 1024 * 1024;
+
+/// Most of an error answer that is read.
+const ERROR_MAX: usize = 256 * 1024;
+
+/// What came of a candidate.
+pub(super) enum Tried {
+    /// An answer, committed.
+    Answered(Answer),
+    /// Nothing: its quota had no room.
+    NoRoom(Exhausted),
+    /// Its last failure.
+    Failed(Failure),
+}
+
+/// What a provider gave before anything of it was released.
+enum Ready {
+    /// A judged answer and its cost, if it told.
+    Whole(AnswerBody, Option<Usage>),
+    /// A stream up to its first meaningful event.
+    Opened(Box<Opening>),
+}
+
+/// Asks one candidate until it answers or there is no point in asking it again.
+pub(super) async fn serve(
+    request: &mut Request<'_>,
+    candidate: &Arc<Candidate>,
+    rest: Option<&str>,
+) -> Tried {
+    let model = candidate.model(rest);
+    let may_ask_usage = !candidate.health.rejects_stream_options();
+    let mut shape = shape(request, candidate, may_ask_usage);
+    let mut failures = 0;
+    let mut last = None;
+    loop {
+        let sent = Sent::default();
+        let hold = match Hold::take(candidate, &request.call, sent.clone()) {
+            Ok(hold) => hold,
+            Err(exhausted) => return last.map_or(Tried::NoRoom(exhausted), Tried::Failed),
+        };
+        request.note_attempt(candidate, &model);
+        let failure = match once(request, candidate, &model, shape, &sent).await {
+            Ok(ready) => {
+                if may_ask_usage && shape.stream && !shape.ask_usage {
+                    candidate.health.remember_stream_options_rejected();
+                }
+                return Tried::Answered(commit(request, candidate, hold, ready));
+            }
+            Err(failure) => failure,
+        };
+        hold.fail();
+        if shape.ask_usage
+            && failure.upstream_status() == Some(400)
+            && failure.kind == FailureKind::InvalidRequest
+            && !request.time_left().is_zero()
+        {
+            // Perhaps it is our `stream_options` that it dislikes: once more without. Not bounded by
+            // `max_attempts`, as it is our doing, and happens once in a provider's life.
+            shape.ask_usage = false;
+            last = Some(failure);
+            continue;
+        }
+        failures += 1;
+        note_failure(request, candidate, &failure, failures);
+        if !again(request, candidate, &failure, failures).await {
+            return Tried::Failed(failure);
+        }
+        last = Some(failure);
+    }
+}
+
+/// Whether to ask the provider for a stream, and whether to ask for its usage.
+fn shape(request: &Request<'_>, candidate: &Candidate, may_ask_usage: bool) -> Shape {
+    let provider = &candidate.provider;
+    let stream = match request.call.endpoint {
+        Endpoint::Embeddings => false,
+        _ if request.call.stream => provider.stream_support,
+        _ => !provider.non_stream_support,
+    };
+    Shape {
+        stream,
+        ask_usage: stream && may_ask_usage,
+    }
+}
+
+/// Whether the same provider should be asked again; waits before it says so.
+async fn again(
+    request: &Request<'_>,
+    candidate: &Candidate,
+    failure: &Failure,
+    failures: u32,
+) -> bool {
+    if outcome::after(failure) != Next::Retry || failures > candidate.provider.retry {
+        return false;
+    }
+    let pause = routing::pause(failures, failure.retry_after, fastrand::f64());
+    if pause >= request.time_left()
+        || !request.may_try_again()
+        || !request.gateway.retries.take(clock::now())
+    {
+        return false;
+    }
+    tokio::time::sleep(pause).await;
+    true
+}
+
+/// One exchange, bounded in time, up to the point where it could be committed.
+async fn once(
+    request: &Request<'_>,
+    candidate: &Candidate,
+    model: &str,
+    shape: Shape,
+    sent: &Sent,
+) -> Result<Ready, Failure> {
+    let provider = &candidate.provider;
+    let relayed = shape.stream && request.call.stream;
+    let patience = match provider.first_byte_timeout {
+        Some(first_byte) if relayed => first_byte.min(provider.timeout),
+        _ => provider.timeout,
+    };
+    let patience = patience.min(request.time_left());
+    let mut failure =
+        match timeout(patience, exchange(request, candidate, model, shape, sent)).await {
+            Ok(Ok(ready)) => return Ok(ready),
+            Ok(Err(failure)) => failure,
+            Err(_) => late(patience),
+        };
+    redact::failure(&mut failure, provider);
+    Err(failure)
+}
+
+fn late(patience: Duration) -> Failure {
+    Failure::timeout(format!("no answer within {} s", patience.as_secs_f64()))
+}
+
+/// Sends, and reads until the answer is known to be one. Nothing of a failed attempt gets further.
+async fn exchange(
+    request: &Request<'_>,
+    candidate: &Candidate,
+    model: &str,
+    shape: Shape,
+    sent: &Sent,
+) -> Result<Ready, Failure> {
+    let call = &request.call;
+    let body = call.encode(model, shape);
+    let target = &candidate.target;
+    let answer = request
+        .client
+        .post(target, call.endpoint, &request.forwarded, body, sent);
+    let mut response = match candidate.provider.first_byte_timeout {
+        Some(first_byte) => timeout(first_byte, answer)
+            .await
+            .unwrap_or_else(|_| Err(late(first_byte))),
+        None => answer.await,
+    }?;
+    if !(200..300).contains(&response.status()) {
+        return Err(refusal(response).await);
+    }
+    let is_stream = is_stream(&mut response, shape).await?;
+    match (
+        is_stream,
+        call.stream && call.endpoint != Endpoint::Embeddings,
+    ) {
+        (true, true) => {
+            let asked = shape.stream && shape.ask_usage;
+            Opening::read(response, call, asked)
+                .await
+                .map(|opening| Ready::Opened(Box::new(opening)))
+        }
+        (true, false) => {
+            let mut gather = Gather::new(call.endpoint, call.prompt_tokens);
+            while let Some(chunk) = response.next().await.transpose()? {
+                gather.push(chunk)?;
+            }
+            let (body, usage) = gather.finish()?;
+            Ok(Ready::Whole(AnswerBody::Whole(body), Some(usage)))
+        }
+        (false, wants_stream) => {
+            let kind = response.content_type().map(str::to_owned);
+            let body = response.collect(ANSWER_MAX).await?;
+            let usage = openai::judge(call.endpoint, kind.as_deref(), &body)?;
+            let body = if wants_stream {
+                let prompt = call.prompt_tokens;
+                AnswerBody::Events(openai::synthesize(
+                    call.endpoint,
+                    &body,
+                    call.include_usage,
+                    prompt,
+                )?)
+            } else {
+                AnswerBody::Whole(body)
+            };
+            Ok(Ready::Whole(body, usage))
+        }
+    }
+}
+
+/// Whether an answer is a stream: by its type, or, where that says nothing of use to one that was asked
+/// for a stream, by how it begins.
+async fn is_stream(response: &mut Response, shape: Shape) -> Result<bool, Failure> {
+    let kind = response.content_type().unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("text/event-stream") {
+        return Ok(true);
+    }
+    if !shape.stream || essence.to_ascii_lowercase().ends_with("json") {
+        return Ok(false);
+    }
+    let begins = response.first_byte().await?;
+    Ok(begins.is_some_and(|byte| !matches!(byte, b'{' | b'[' | b'<')))
+}
+
+/// An upstream's error answer as a failure.
+async fn refusal(response: Response) -> Failure {
+    let status = response.status();
+    let kind = response.content_type().map(str::to_owned);
+    let retry_after = response.retry_after(clock::now());
+    // What cannot be read of an error leaves its status, which says enough.
+    let body = response
+        .collect(ERROR_MAX)
+        .await
+        .unwrap_or_else(|_| Bytes::new());
+    openai::decode(status, kind.as_deref(), body, retry_after)
+}
+
+/// The point of no return: the quota counts, and the answer belongs to the client.
+fn commit(
+    request: &mut Request<'_>,
+    candidate: &Arc<Candidate>,
+    mut hold: Hold,
+    ready: Ready,
+) -> Answer {
+    candidate.health.succeeded();
+    let mut record = request.record.take();
+    if let Some(record) = &mut record {
+        record.status = 200;
+        record.first_byte = Some(record.elapsed());
+    }
+    let body = match ready {
+        Ready::Whole(body, usage) => {
+            let usage = usage.unwrap_or_else(|| estimate(request, &body));
+            hold.settle(usage.total);
+            candidate.health.answer_length(usage.output);
+            if let Some(mut record) = record {
+                record.usage = Some(usage);
+                record.finish(Outcome::Answered);
+            }
+            body
+        }
+        Ready::Opened(opening) => {
+            hold.commit();
+            let body = StreamBody::new(*opening, candidate.clone(), hold, record);
+            AnswerBody::Stream(Box::new(body))
+        }
+    };
+    Answer {
+        served: std::mem::take(&mut request.asked),
+        body,
+    }
+}
+
+/// The cost of an answer whose provider never told.
+fn estimate(request: &Request<'_>, body: &AnswerBody) -> Usage {
+    let output = match body {
+        AnswerBody::Whole(body) if request.call.endpoint != Endpoint::Embeddings => {
+            estimate_tokens(body)
+        }
+        AnswerBody::Events(body) => estimate_tokens(body),
+        _ => 0,
+    };
+    Usage::estimate(request.call.prompt_tokens, output)
+}
+
+fn note_failure(
+    request: &mut Request<'_>,
+    candidate: &Candidate,
+    failure: &Failure,
+    failures: u32,
+) {
+    let now = clock::now();
+    let name = &candidate.provider.name;
+    log::warn!(
+        request_id = request.id(),
+        model = request.call.model.as_str(),
+        provider = name.as_str(),
+        reason = &*failure.for_log();
+        "Attempt failed"
+    );
+    if failure.side != crate::chat::Side::Client {
+        candidate.health.failed(&failure.message, now);
+    }
+    if outcome::is_refusal(failure) {
+        let cooldown = candidate
+            .health
+            .refused(failure.retry_after, &failure.message, now);
+        log::warn!(
+            request_id = request.id(),
+            model = request.call.model.as_str(),
+            provider = name.as_str(),
+            until = cooldown.until.rfc3339();
+            "Provider is cooling down"
+        );
+    }
+    if failures > 1 {
+        request.tried.pop();
+    }
+    let times = if failures > 1 {
+        format!(" ({failures} attempts)")
+    } else {
+        String::new()
+    };
+    // A client may know that our key is bad, not what the provider says about it.
+    let reason = match failure.kind {
+        FailureKind::Unauthenticated | FailureKind::Forbidden => "provider authentication failed",
+        _ => failure.message.as_str(),
+    };
+    request.tried.push(format!("{name}: {reason}{times}"));
+}

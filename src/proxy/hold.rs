@@ -1,0 +1,70 @@
+//! The quota that one attempt holds, from before it is sent until its cost is known.
+
+use std::sync::Arc;
+
+use crate::clock;
+use crate::protocol::openai::Call;
+use crate::quota::{Count, Exhausted, Reservation};
+use crate::routing::Candidate;
+use crate::upstream::Sent;
+
+/// A reservation that ends in exactly one way: failed, or settled. Dropped before that, the client has
+/// left: if the request was sent by then, the provider will have counted it, so it counts.
+pub(super) struct Hold {
+    reservation: Option<Reservation>,
+    prompt_tokens: u64,
+    count: Count,
+    sent: Sent,
+}
+
+impl Hold {
+    /// Takes room for one attempt. `sent` will tell whether it has reached the provider.
+    pub(super) fn take(
+        candidate: &Arc<Candidate>,
+        call: &Call,
+        sent: Sent,
+    ) -> Result<Hold, Exhausted> {
+        let estimate = candidate.estimate(call.prompt_tokens, call.max_tokens);
+        let reservation = candidate.account.reserve(estimate, clock::now())?;
+        Ok(Hold {
+            reservation: Some(reservation),
+            prompt_tokens: call.prompt_tokens,
+            count: candidate.provider.count,
+            sent,
+        })
+    }
+
+    /// The attempt failed: the room is given back, unless this provider counts failures too.
+    pub(super) fn fail(mut self) {
+        if let Some(reservation) = self.reservation.take()
+            && self.count == Count::Attempts
+            && self.sent.get()
+        {
+            reservation.settle(0);
+        }
+    }
+
+    /// The first byte is about to be released: from now on the request counts, whatever happens.
+    pub(super) fn commit(&mut self) {
+        if let Some(reservation) = &mut self.reservation {
+            reservation.commit();
+        }
+    }
+
+    /// The cost is known.
+    pub(super) fn settle(mut self, tokens: u64) {
+        if let Some(reservation) = self.reservation.take() {
+            reservation.settle(tokens);
+        }
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if let Some(reservation) = self.reservation.take()
+            && self.sent.get()
+        {
+            reservation.settle(self.prompt_tokens);
+        }
+    }
+}

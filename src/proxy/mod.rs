@@ -1,0 +1,62 @@
+//! The way of one request. Read this first.
+//!
+//! [`handle`] tells the story; `attempt` asks one candidate, `outcome` judges what follows from a failure,
+//! `hold` keeps the quota straight, `redact` keeps secrets in, `answer` and `stream` carry what the client
+//! gets. Nothing here knows actix-web or JSON: the door is [`http`](crate::http), the dialect is
+//! [`protocol`](crate::protocol).
+
+mod answer;
+mod attempt;
+mod hold;
+mod outcome;
+mod redact;
+mod request;
+mod stream;
+
+pub use answer::{Answer, AnswerBody, Served};
+pub use request::Request;
+pub use stream::StreamBody;
+
+use crate::chat::Failure;
+use crate::clock::now;
+use crate::routing::Plan;
+use attempt::Tried;
+use outcome::Next;
+
+/// Serves one request. Whatever may go wrong becomes a [`Failure`]; the door renders it.
+///
+/// # Errors
+/// The request is at fault, or nobody could serve it.
+pub async fn handle(request: &mut Request<'_>) -> Result<Answer, Failure> {
+    let snapshot = request.snapshot.clone(); // one request, one configuration
+    let call = request.call.clone();
+    let found = snapshot
+        .routes
+        .find(&call.model)
+        .ok_or_else(|| snapshot.routes.unknown(&call.model))?;
+    let mut plan = Plan::new(found.route, call.prompt_tokens);
+    let mut last = None;
+    request.gateway.retries.earn();
+
+    while let Some(candidate) = request.may_try_again().then(|| plan.next(now())).flatten() {
+        request.note_switch(candidate, last.as_ref());
+        match attempt::serve(request, candidate, found.rest.as_deref()).await {
+            Tried::Answered(answer) => return Ok(answer), // committed: no way back from here
+            Tried::NoRoom(exhausted) => plan.send_back(&exhausted),
+            Tried::Failed(failure) => {
+                if outcome::after(&failure) == Next::Stop {
+                    return Err(failure);
+                }
+                plan.note(candidate, &failure);
+                last = Some(failure);
+            }
+        }
+    }
+    Err(outcome::verdict(
+        &call.model,
+        last,
+        &request.tried,
+        plan.refusals(),
+        now(),
+    ))
+}

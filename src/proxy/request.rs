@@ -1,0 +1,116 @@
+//! One client's request on its way through the proxy.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_http::header::{HeaderName, HeaderValue};
+use tokio::time::Instant;
+
+use super::answer::Served;
+use crate::chat::Failure;
+use crate::protocol::openai::Call;
+use crate::routing::Candidate;
+use crate::state::{Gateway, Snapshot};
+use crate::telemetry::Record;
+use crate::upstream::Client;
+
+/// A request and what it has met so far.
+pub struct Request<'a> {
+    /// The shared state.
+    pub gateway: &'a Arc<Gateway>,
+    /// The worker's calls out.
+    pub client: &'a Client,
+    /// The configuration it began with.
+    pub snapshot: Arc<Snapshot>,
+    /// What was asked.
+    pub call: Rc<Call>,
+    /// Headers of the client that providers may see.
+    pub forwarded: Vec<(HeaderName, HeaderValue)>,
+    /// The line it will leave. Moves into the answer when that is a stream.
+    pub record: Option<Record>,
+    /// Until when an answer must be committed.
+    pub(super) deadline: Instant,
+    /// Who was asked last, and how often anybody was.
+    pub asked: Served,
+    /// Each candidate that failed, with the reason.
+    pub(super) tried: Vec<String>,
+}
+
+impl<'a> Request<'a> {
+    /// A request that nobody has been asked for yet.
+    pub fn new(
+        gateway: &'a Arc<Gateway>,
+        client: &'a Client,
+        snapshot: Arc<Snapshot>,
+        call: Call,
+        forwarded: Vec<(HeaderName, HeaderValue)>,
+        record: Record,
+    ) -> Request<'a> {
+        let deadline = Instant::now() + snapshot.global.deadline;
+        Request {
+            gateway,
+            client,
+            snapshot,
+            call: Rc::new(call),
+            forwarded,
+            record: Some(record),
+            deadline,
+            asked: Served::default(),
+            tried: Vec::new(),
+        }
+    }
+
+    /// The id that the client sees.
+    pub(super) fn id(&self) -> &str {
+        self.record.as_ref().map_or("", |record| record.id.as_str())
+    }
+
+    /// How long it may still wait for an answer.
+    pub(super) fn time_left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// Whether neither its time nor its attempts are used up.
+    pub(super) fn may_try_again(&self) -> bool {
+        let max = self.snapshot.global.max_attempts.unwrap_or(u32::MAX);
+        let attempts = self.asked.attempts;
+        attempts < max && (attempts == 0 || !self.time_left().is_zero())
+    }
+
+    /// A provider is about to be asked.
+    pub(super) fn note_attempt(&mut self, candidate: &Candidate, model: &str) {
+        self.asked.attempts += 1;
+        self.asked.provider.clone_from(&candidate.provider.name);
+        model.clone_into(&mut self.asked.model);
+        if let Some(record) = &mut self.record {
+            record.attempts = self.asked.attempts;
+            record.provider.clone_from(&candidate.provider.name);
+        }
+        let level = match self.snapshot.global.log_requests {
+            true => log::Level::Info,
+            false => log::Level::Debug,
+        };
+        log::log!(
+            level,
+            request_id = self.id(),
+            model = self.call.model.as_str(),
+            provider = candidate.provider.name.as_str(),
+            attempt = self.asked.attempts;
+            "Selected provider"
+        );
+    }
+
+    /// The next candidate is about to be asked, because `failure` ended the attempts on another.
+    pub(super) fn note_switch(&self, to: &Candidate, failure: Option<&Failure>) {
+        if let Some(failure) = failure {
+            log::warn!(
+                request_id = self.id(),
+                model = self.call.model.as_str(),
+                to = to.provider.name.as_str(),
+                reason = &*failure.for_log();
+                "Switching provider"
+            );
+        }
+    }
+}
