@@ -34,3 +34,12 @@ pub mod state;
 
 // The way of one request. Read this first.
 pub mod proxy;
+
+// The door: HTTP in and out.
+pub mod http;
+
+// What an operator sees and does.
+pub mod admin;
+
+// Every URL on one page.
+pub mod routes;

@@ -1,0 +1,173 @@
+//! What an operator sees and does over HTTP.
+
+use actix_web::HttpResponse;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::chat::{Failure, FailureKind, Side};
+use crate::clock::{self, UnixMillis};
+use crate::http::{Visit, json as reply};
+use crate::routing::{Candidate, Route};
+
+/// `GET /admin/stats`: every provider's counters, by model and name.
+pub(crate) async fn stats(visit: Visit) -> Result<HttpResponse, Failure> {
+    let now = clock::now();
+    let mut models = Map::new();
+    for route in visit.snapshot.routes.iter() {
+        let mut providers = Map::new();
+        for candidate in route.candidates() {
+            let entry = serde_json::to_value(Usage::of(candidate, now)).unwrap_or_default();
+            providers.insert(candidate.provider.name.clone(), entry);
+        }
+        models.insert(route.model.clone(), Value::Object(providers));
+    }
+    Ok(reply(200, &models))
+}
+
+/// `POST /admin/reload`: reads the file again; 422 with every mistake when it is not accepted.
+pub(crate) async fn reload(visit: Visit) -> Result<HttpResponse, Failure> {
+    let gateway = visit.worker.gateway.clone();
+    // Reading the file and settling the accounts touches the disk.
+    let reloaded = actix_web::web::block(move || gateway.reload())
+        .await
+        .map_err(|_| {
+            Failure::new(
+                FailureKind::Internal,
+                Side::Gateway,
+                "the reload did not run",
+            )
+        })?;
+    Ok(match reloaded {
+        Ok(changes) => reply(
+            200,
+            &json!({
+                "status": "ok",
+                "message": "Configuration reloaded",
+                "added": changes.added,
+                "updated": changes.updated,
+                "removed": changes.removed,
+            }),
+        ),
+        Err(rejected) => {
+            let errors: Vec<String> = rejected.problems.iter().map(ToString::to_string).collect();
+            let message = "Configuration rejected, the old one stays";
+            reply(
+                422,
+                &json!({ "status": "error", "message": message, "errors": errors }),
+            )
+        }
+    })
+}
+
+/// `GET /admin/providers/{model}`: every provider of a model, and why it would not be chosen now.
+pub(crate) async fn providers(visit: Visit) -> Result<HttpResponse, Failure> {
+    let asked = visit.request.match_info().query("model");
+    let asked = percent_encoding::percent_decode_str(asked).decode_utf8_lossy();
+    let routes = &visit.snapshot.routes;
+    let route = routes
+        .named(&asked)
+        .or_else(|| routes.find(&asked).map(|found| found.route));
+    let Some(route) = route else {
+        return Err(routes.unknown(&asked));
+    };
+    Ok(reply(200, &standing(route, clock::now())))
+}
+
+fn standing(route: &Route, now: UnixMillis) -> Vec<Standing<'_>> {
+    let mut all: Vec<_> = route.candidates().map(|c| Standing::of(c, now)).collect();
+    all.sort_by_key(|standing| standing.priority);
+    all
+}
+
+/// The counters of one provider. The first five fields are what existing users' scripts read.
+#[derive(Serialize)]
+struct Usage {
+    requests: u64,
+    tokens: u64,
+    last_reset: Option<String>,
+    limit_requests: Option<u64>,
+    limit_tokens: Option<u64>,
+    next_reset: Option<String>,
+    requests_in_flight: u64,
+    tokens_reserved: u64,
+    remaining_requests: Option<u64>,
+    remaining_tokens: Option<u64>,
+}
+
+impl Usage {
+    fn of(candidate: &Candidate, now: UnixMillis) -> Usage {
+        let standing = candidate.account.standing(now);
+        let left = |limit: Option<u64>, used: u64| limit.map(|limit| limit.saturating_sub(used));
+        Usage {
+            requests: standing.requests,
+            tokens: standing.tokens,
+            last_reset: standing.last_reset.map(UnixMillis::rfc3339),
+            limit_requests: standing.limits.requests,
+            limit_tokens: standing.limits.tokens,
+            next_reset: standing.next_reset.map(UnixMillis::rfc3339),
+            requests_in_flight: standing.requests_held,
+            tokens_reserved: standing.tokens_held,
+            remaining_requests: left(standing.limits.requests, standing.requests),
+            remaining_tokens: left(standing.limits.tokens, standing.tokens),
+        }
+    }
+}
+
+/// One provider as selection sees it.
+#[derive(Serialize)]
+struct Standing<'a> {
+    name: &'a str,
+    model: &'a str,
+    priority: i64,
+    weight: u32,
+    enabled: bool,
+    status: &'static str,
+    status_reason: Option<String>,
+    stream_support: bool,
+    non_stream_support: bool,
+    max_context_length: Option<u64>,
+    #[serde(flatten)]
+    usage: Usage,
+    answered: u64,
+    failed: u64,
+    last_failure: Option<Value>,
+    cooling_until: Option<String>,
+}
+
+impl<'a> Standing<'a> {
+    fn of(candidate: &'a Candidate, now: UnixMillis) -> Standing<'a> {
+        let provider = &candidate.provider;
+        let health = candidate.health.report(now);
+        let usage = Usage::of(candidate, now);
+        let ineligible = candidate.ineligible(now);
+        let status_reason = match ineligible {
+            Some("cooling_down") => health.cooldown.as_ref().map(|cooldown| {
+                format!("{} (until {})", cooldown.reason, cooldown.until.rfc3339())
+            }),
+            Some("quota_exhausted") => Some(match &usage.next_reset {
+                Some(at) => format!("quota used up, resets at {at}"),
+                None => "quota used up".to_owned(),
+            }),
+            _ => None,
+        };
+        Standing {
+            name: &provider.name,
+            model: &provider.model,
+            priority: provider.priority,
+            weight: provider.weight,
+            enabled: provider.enabled,
+            status: ineligible.unwrap_or("available"),
+            status_reason,
+            stream_support: provider.stream_support,
+            non_stream_support: provider.non_stream_support,
+            max_context_length: provider.max_context_length,
+            usage,
+            answered: health.answered,
+            failed: health.failed,
+            last_failure: health
+                .last_failure
+                .map(|(at, reason)| json!({ "at": at.rfc3339(), "reason": reason })),
+            cooling_until: health.cooldown.map(|cooldown| cooldown.until.rfc3339()),
+        }
+    }
+}

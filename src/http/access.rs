@@ -1,0 +1,195 @@
+//! Who may come in: one function for every protocol and every route.
+
+use actix_web::HttpRequest;
+use actix_web::http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, ORIGIN};
+
+use crate::chat::{Failure, FailureKind, Side};
+use crate::secret::KeyDigest;
+use crate::state::Snapshot;
+
+/// What a browser says of the page that makes a request.
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Who may use a URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Everybody: it tells nothing that matters.
+    Open,
+    /// Whoever has the client key; when none is set, everybody but pages of foreign sites.
+    Client,
+    /// Whoever has the admin key, else the client key; when none is set, only pages of this machine.
+    Admin,
+}
+
+/// Lets a request in or says why not. Looks at the head alone, so that nobody's body is read in vain.
+pub(super) fn admit(
+    access: Access,
+    request: &HttpRequest,
+    snapshot: &Snapshot,
+    host: &str,
+) -> Result<(), Failure> {
+    let key = match access {
+        Access::Open => return Ok(()),
+        Access::Client => &snapshot.client_key,
+        Access::Admin => &snapshot.admin_key,
+    };
+    match key {
+        Some(key) => check(key, request.headers()),
+        None if access == Access::Admin => check_origin(request.headers(), host),
+        None => check_site(request.headers()),
+    }
+}
+
+/// Missing, wrong, empty, differently cased: one and the same answer.
+fn check(key: &KeyDigest, headers: &HeaderMap) -> Result<(), Failure> {
+    if key.matches(presented(headers).unwrap_or_default()) {
+        return Ok(());
+    }
+    let message = "missing or wrong API key; send it as `Authorization: Bearer <key>`";
+    Err(Failure::new(
+        FailureKind::Unauthenticated,
+        Side::Client,
+        message,
+    ))
+}
+
+/// The key that a client sent, in whichever header its dialect has for it; the first present wins.
+fn presented(headers: &HeaderMap) -> Option<&str> {
+    if let Some(value) = headers.get(AUTHORIZATION) {
+        let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
+        return scheme.eq_ignore_ascii_case("bearer").then_some(key);
+    }
+    ["x-api-key", "x-goog-api-key"]
+        .iter()
+        .find_map(|name| headers.get(*name))?
+        .to_str()
+        .ok()
+}
+
+/// Without a key, a page must not spend its visitor's quota. That it may not read the answer does not
+/// keep its browser from sending the request. By the browser's word and not by `Origin`: behind a proxy
+/// that has put in another `Host`, one's own pages would look foreign.
+fn check_site(headers: &HeaderMap) -> Result<(), Failure> {
+    if headers
+        .get(FETCH_SITE)
+        .is_none_or(|site| site != "cross-site")
+    {
+        return Ok(());
+    }
+    let message = "pages of other sites may not use the gateway while no api_key is set";
+    Err(Failure::new(FailureKind::Forbidden, Side::Client, message))
+}
+
+/// Without a key, a page that the operator visits must not be able to drive the gateway: neither by
+/// calling it across origins, nor by a name of its own that it lets resolve to this machine.
+fn check_origin(headers: &HeaderMap, own_host: &str) -> Result<(), Failure> {
+    let text = |name| {
+        headers
+            .get(name)
+            .map(|value| value.to_str().unwrap_or_default())
+    };
+    let host = text(HOST).unwrap_or_default();
+    let same_origin = text(ORIGIN).is_none_or(|origin| {
+        origin
+            .split_once("://")
+            .is_some_and(|(_, origin)| origin.eq_ignore_ascii_case(host))
+    });
+    if same_origin && is_local_name(host, own_host) {
+        return Ok(());
+    }
+    let message = "this address may not use /admin while no admin_key is set";
+    Err(Failure::new(FailureKind::Forbidden, Side::Client, message))
+}
+
+/// Whether a `Host` cannot be a foreign page's: an address, a name of this machine, or the configured one.
+fn is_local_name(host: &str, own_host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let address = name.trim_start_matches('[').trim_end_matches(']');
+    address.parse::<std::net::IpAddr>().is_ok()
+        || name.eq_ignore_ascii_case("localhost")
+        || name.to_ascii_lowercase().ends_with(".localhost")
+        || name.eq_ignore_ascii_case(own_host)
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+
+    use super::{check, check_origin};
+    use crate::secret::KeyDigest;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_key_is_taken_from_any_dialects_header() {
+        let key = KeyDigest::of("sk-1");
+        for (name, value, let_in) in [
+            ("authorization", "Bearer sk-1", true),
+            ("authorization", "bearer sk-1", true),
+            ("x-api-key", "sk-1", true),
+            ("x-goog-api-key", "sk-1", true),
+            ("authorization", "sk-1", false),
+            ("authorization", "Basic sk-1", false),
+            ("authorization", "Bearer  sk-1", false),
+            ("authorization", "Bearer SK-1", false),
+            ("authorization", "Bearer ", false),
+            ("x-api-key", "", false),
+        ] {
+            let found = check(&key, &headers(&[(name, value)])).is_ok();
+            assert_eq!(found, let_in, "{name}: {value}");
+        }
+        assert!(check(&key, &headers(&[])).is_err());
+    }
+
+    #[test]
+    fn without_a_key_only_pages_of_this_machine_may_administer() {
+        for (pairs, let_in) in [
+            (&[("host", "localhost:6010")][..], true),
+            (&[("host", "127.0.0.1:6010")], true),
+            (&[("host", "[::1]:6010")], true),
+            (&[("host", "192.168.1.5:6010")], true),
+            (&[("host", "gateway.internal:6010")], true),
+            (
+                &[
+                    ("host", "localhost:6010"),
+                    ("origin", "http://localhost:6010"),
+                ],
+                true,
+            ),
+            (
+                &[
+                    ("host", "localhost:6010"),
+                    ("origin", "http://localhost:3000"),
+                ],
+                false,
+            ),
+            (
+                &[
+                    ("host", "localhost:6010"),
+                    ("origin", "https://evil.example"),
+                ],
+                false,
+            ),
+            (&[("host", "localhost:6010"), ("origin", "null")], false),
+            (&[("host", "evil.example:6010")], false),
+            (&[("host", "localhost.evil.example")], false),
+            (&[], false),
+        ] {
+            let found = check_origin(&headers(pairs), "gateway.internal").is_ok();
+            assert_eq!(found, let_in, "{pairs:?}");
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! A model request: read from HTTP, served by the proxy, answered over HTTP.
+
+use std::time::Duration;
+
+use actix_web::body::BoxBody;
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::{ConnectionType, Version};
+use actix_web::web::{Bytes, BytesMut, Payload};
+use actix_web::{HttpResponse, HttpResponseBuilder};
+use futures_util::{Stream, StreamExt as _};
+use tokio::time::timeout;
+
+use super::error;
+use super::visit::Visit;
+use crate::chat::{Failure, FailureKind, Side};
+use crate::protocol::openai::{Call, Endpoint};
+use crate::proxy::{self, Answer, AnswerBody, Request, Served};
+use crate::telemetry::{Outcome, Record};
+
+const PROVIDER: HeaderName = HeaderName::from_static("x-gateway-provider");
+const MODEL: HeaderName = HeaderName::from_static("x-gateway-model");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-gateway-attempts");
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// What providers may know of a client, as far as it sent it. Never its key.
+const FORWARDED: &[&str] = &[
+    "accept",
+    "user-agent",
+    "openai-beta",
+    "openai-organization",
+    "openai-project",
+    "originator",
+    "session-id",
+    "x-client-request-id",
+];
+
+/// Room set aside for a body of unknown length.
+const BODY_START: usize = 64 * 1024;
+
+/// The next piece of a body must have come by then; nginx waits as long.
+const BODY_PATIENCE: Duration = Duration::from_secs(60);
+
+/// A declared length is a promise, not a fact: it is believed up to here.
+const BODY_BELIEVED: usize = 1024 * 1024;
+
+/// Serves one model request from the first byte of its body to its record in the log.
+pub(crate) async fn serve(visit: Visit, endpoint: Endpoint) -> Result<HttpResponse, Failure> {
+    let Visit {
+        worker,
+        snapshot,
+        request,
+        payload,
+        id,
+    } = visit;
+    log::debug!(request_id = id.as_str(), path = endpoint.path(); "Request received");
+    let mut record = Record::begin(id, endpoint.path(), snapshot.global.log_requests);
+    let call = match read(&request, payload, snapshot.global.max_body_bytes, endpoint).await {
+        Ok(call) => call,
+        Err(failure) => return Err(failed(record, failure)),
+    };
+    record.model.clone_from(&call.model);
+    record.stream = call.stream;
+    let expose = snapshot.global.expose_headers;
+    let forwarded = forwarded(request.headers());
+    let version = request.version();
+    let gateway = &worker.gateway;
+    let mut request = Request::new(gateway, &worker.client, snapshot, call, forwarded, record);
+    match proxy::handle(&mut request).await {
+        Ok(answer) => {
+            let mut response = response(answer, expose);
+            if version < Version::HTTP_11 {
+                end_with_connection(&mut response);
+            }
+            Ok(response)
+        }
+        Err(failure) => {
+            let failure = match request.record.take() {
+                Some(record) => failed(record, failure),
+                None => failure,
+            };
+            let mut response = error::response(&failure);
+            // What a provider said about the client's mistake is its answer, too.
+            if expose && failure.verbatim.is_some() {
+                name_provider(response.headers_mut(), &request.asked);
+            }
+            Ok(response)
+        }
+    }
+}
+
+fn failed(mut record: Record, failure: Failure) -> Failure {
+    record.status = error::response(&failure).status().as_u16();
+    record.error = Some(failure.for_log().into_owned());
+    record.finish(Outcome::Failed);
+    failure
+}
+
+async fn read(
+    request: &actix_web::HttpRequest,
+    mut payload: Payload,
+    max: usize,
+    endpoint: Endpoint,
+) -> Result<Call, Failure> {
+    if let Some(coding) = request.headers().get(header::CONTENT_ENCODING)
+        && coding != "identity"
+    {
+        let message = "compressed request bodies are not accepted; send the body as plain JSON";
+        return Err(Failure::invalid(message));
+    }
+    let declared = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if declared.is_some_and(|length| length > max) {
+        return Err(too_large(max));
+    }
+    let mut body = BytesMut::new();
+    let mut first = Bytes::new();
+    while let Some(chunk) = piece(&mut payload, BODY_PATIENCE).await? {
+        let so_far = if body.is_empty() {
+            first.len()
+        } else {
+            body.len()
+        };
+        if so_far + chunk.len() > max {
+            return Err(too_large(max));
+        }
+        if so_far == 0 {
+            first = chunk;
+            continue;
+        }
+        if body.is_empty() {
+            body.reserve(declared.unwrap_or(BODY_START).min(BODY_BELIEVED));
+            body.extend_from_slice(&first);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    // A body that came in one piece is used where it lies.
+    Call::open(
+        endpoint,
+        if body.is_empty() {
+            first
+        } else {
+            body.freeze()
+        },
+    )
+}
+
+/// The next piece of a body; `None` at its end.
+async fn piece<E>(
+    payload: &mut (impl Stream<Item = Result<Bytes, E>> + Unpin),
+    patience: Duration,
+) -> Result<Option<Bytes>, Failure> {
+    match timeout(patience, payload.next()).await {
+        Ok(piece) => piece
+            .transpose()
+            .map_err(|_| Failure::invalid("the request body broke off")),
+        Err(_) => {
+            let message = format!("no more of the request body for {} s", patience.as_secs());
+            Err(Failure::new(FailureKind::Timeout, Side::Client, message))
+        }
+    }
+}
+
+fn too_large(max: usize) -> Failure {
+    let message = format!("the request body is larger than {max} bytes");
+    Failure::new(FailureKind::TooLarge, Side::Client, message)
+}
+
+fn forwarded(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+    // Some providers turn away whoever does not introduce himself.
+    let ours = HeaderValue::from_static(concat!("api-gateway/", env!("CARGO_PKG_VERSION")));
+    let theirs = headers
+        .iter()
+        .filter(|(name, _)| FORWARDED.contains(&name.as_str()))
+        .map(|(name, value)| (name.clone(), value.clone()));
+    std::iter::once((header::USER_AGENT, ours))
+        .chain(theirs)
+        .collect()
+}
+
+fn response(answer: Answer, expose: bool) -> HttpResponse {
+    let mut response = match answer.body {
+        AnswerBody::Whole(body) => {
+            let json = HeaderValue::from_static("application/json");
+            HttpResponse::Ok()
+                .insert_header((header::CONTENT_TYPE, json))
+                .body(body)
+        }
+        AnswerBody::Events(body) => events().body(body),
+        AnswerBody::Stream(body) => events().body(BoxBody::new(*body)),
+    };
+    if expose {
+        name_provider(response.headers_mut(), &answer.served);
+    }
+    response
+}
+
+/// A client of HTTP/1.0 knows no chunks: to it, the end of the connection is the end of a stream.
+fn end_with_connection(response: &mut HttpResponse) {
+    let head = response.head_mut();
+    head.no_chunking(true);
+    head.set_connection_type(ConnectionType::Close);
+}
+
+/// Says who gave an answer.
+fn name_provider(headers: &mut HeaderMap, served: &Served) {
+    for (name, value) in [(PROVIDER, &served.provider), (MODEL, &served.model)] {
+        // Names are free text: what no header can hold is shown escaped.
+        let value = HeaderValue::from_str(value)
+            .or_else(|_| HeaderValue::from_str(&value.escape_default().to_string()));
+        if let Ok(value) = value {
+            headers.insert(name, value);
+        }
+    }
+    headers.insert(ATTEMPTS, HeaderValue::from(served.attempts));
+}
+
+fn events() -> HttpResponseBuilder {
+    let mut response = HttpResponse::Ok();
+    response
+        .insert_header((
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("text/event-stream"),
+        ))
+        .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")))
+        .insert_header((ACCEL_BUFFERING, HeaderValue::from_static("no")));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::time::Duration;
+
+    use actix_web::web::Bytes;
+    use futures_util::{StreamExt as _, stream};
+
+    use super::piece;
+    use crate::chat::{FailureKind, Side};
+
+    #[tokio::test]
+    async fn a_body_that_stops_coming_is_given_up() {
+        let begun = stream::iter([Ok::<_, Infallible>(Bytes::from_static(b"{"))]);
+        let mut payload = begun.chain(stream::pending());
+        let patience = Duration::from_millis(5);
+        assert_eq!(
+            piece(&mut payload, patience).await.unwrap(),
+            Some("{".into())
+        );
+        let failure = piece(&mut payload, patience).await.unwrap_err();
+        assert_eq!(
+            (failure.kind, failure.side),
+            (FailureKind::Timeout, Side::Client)
+        );
+        let mut whole = stream::empty::<Result<Bytes, Infallible>>();
+        assert_eq!(piece(&mut whole, patience).await.unwrap(), None);
+    }
+}

@@ -1,0 +1,89 @@
+//! What every answer has in common.
+
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Longest request id of a client that is kept.
+const ID_MAX: usize = 128;
+
+/// The client's own id where it is harmless in logs and headers, else a new one.
+pub(super) fn request_id(request: &HttpRequest) -> String {
+    let sent = request
+        .headers()
+        .get(REQUEST_ID)
+        .and_then(|id| id.to_str().ok());
+    match sent {
+        Some(id) if is_harmless(id) => id.to_owned(),
+        _ => format!("{:032x}", fastrand::u128(..)),
+    }
+}
+
+fn is_harmless(id: &str) -> bool {
+    (1..=ID_MAX).contains(&id.len())
+        && id
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+}
+
+/// Adds the headers that every answer has.
+pub(super) fn stamp(response: &mut HttpResponse, id: &str, cors: bool) {
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    if cors {
+        headers.insert(
+            header::ACCESS_CONTROL_ALLOW_ORIGIN,
+            HeaderValue::from_static("*"),
+        );
+        let exposed =
+            "x-request-id, x-gateway-provider, x-gateway-model, x-gateway-attempts, retry-after";
+        headers.insert(
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            HeaderValue::from_static(exposed),
+        );
+    }
+}
+
+/// The answer to a browser's question whether a page may call us.
+pub(super) fn preflight(allowed: &str, cors: bool) -> HttpResponse {
+    let mut response = HttpResponse::NoContent();
+    response.insert_header((header::ALLOW, allowed));
+    if cors {
+        response
+            .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, allowed))
+            .insert_header((header::ACCESS_CONTROL_ALLOW_HEADERS, "*, authorization"))
+            .insert_header((header::ACCESS_CONTROL_MAX_AGE, "86400"));
+    }
+    response.finish()
+}
+
+/// A JSON answer.
+pub(crate) fn json(status: u16, body: &impl Serialize) -> HttpResponse {
+    let status = actix_web::http::StatusCode::from_u16(status).unwrap_or_default();
+    match serde_json::to_vec(body) {
+        Ok(body) => HttpResponse::build(status)
+            .content_type("application/json")
+            .body(body),
+        Err(error) => {
+            log::error!("an answer could not be written as JSON: {error}");
+            HttpResponse::InternalServerError().finish()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_harmless;
+
+    #[test]
+    fn only_plain_ids_are_kept() {
+        assert!(is_harmless("req_1.2-3"));
+        for id in ["", "a b", "a\"b", "ü", &"x".repeat(129)] {
+            assert!(!is_harmless(id), "{id:?}");
+        }
+    }
+}

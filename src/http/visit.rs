@@ -1,0 +1,145 @@
+//! One HTTP request at the door: its id, its permission, and the endpoint that answers it.
+
+use std::future::Future;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix_web::http::{Method, header};
+use actix_web::web::{self, Payload, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::access::{self, Access};
+use super::{error, reply};
+use crate::chat::{Failure, FailureKind, Side};
+use crate::state::{Gateway, Snapshot};
+use crate::upstream::Client;
+
+/// What one worker thread serves with.
+pub struct Worker {
+    /// What it shares with the others.
+    pub gateway: Arc<Gateway>,
+    /// Its own calls out.
+    pub client: Client,
+    /// The host name this process was told to listen on.
+    pub host: String,
+}
+
+/// A request that was let in.
+pub(crate) struct Visit {
+    /// The worker that serves it.
+    pub(crate) worker: Rc<Worker>,
+    /// The configuration it was judged by.
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// Its head.
+    pub(crate) request: HttpRequest,
+    /// Its body, unread.
+    pub(crate) payload: Payload,
+    /// The id that the client sees.
+    pub(crate) id: String,
+}
+
+/// Adds an endpoint: its URLs, its methods, who may use it.
+pub(crate) fn endpoint<H, F>(
+    app: &mut ServiceConfig,
+    access: Access,
+    methods: &'static [Method],
+    paths: &[&str],
+    handler: H,
+) where
+    H: Fn(Visit) -> F + Clone + 'static,
+    F: Future<Output = Result<HttpResponse, Failure>> + 'static,
+{
+    // A resource each: actix compares a single path as text, and a list of them by regular expressions.
+    for path in paths {
+        let mut resource = web::resource(*path);
+        for method in methods {
+            let handler = handler.clone();
+            let route = web::method(method.clone());
+            resource = resource.route(route.to(move |request: HttpRequest, payload: Payload| {
+                answer(access, request, payload, handler.clone())
+            }));
+        }
+        let other = move |request: HttpRequest| other_method(access, methods, request);
+        app.service(resource.default_service(web::to(other)));
+    }
+}
+
+async fn answer<H, F>(
+    access: Access,
+    request: HttpRequest,
+    payload: Payload,
+    handler: H,
+) -> HttpResponse
+where
+    H: Fn(Visit) -> F,
+    F: Future<Output = Result<HttpResponse, Failure>>,
+{
+    let id = reply::request_id(&request);
+    let Some(worker) = request.app_data::<Rc<Worker>>().cloned() else {
+        return HttpResponse::InternalServerError().finish();
+    };
+    let snapshot = worker.gateway.snapshot();
+    let keyed = snapshot.client_key.is_some();
+    let origin = access != Access::Admin && keyed && request.headers().contains_key(header::ORIGIN);
+    let answered = match access::admit(access, &request, &snapshot, &worker.host) {
+        Ok(()) => {
+            let visit = Visit {
+                worker,
+                snapshot,
+                request,
+                payload,
+                id: id.clone(),
+            };
+            handler(visit).await
+        }
+        Err(failure) => {
+            log::info!(request_id = id.as_str(), path = request.path(); "Request refused: {}", failure.message);
+            Err(failure)
+        }
+    };
+    let mut response = answered.unwrap_or_else(|failure| error::response(&failure));
+    reply::stamp(&mut response, &id, origin);
+    response
+}
+
+/// The path exists, the method does not. A browser's preflight is answered here, too.
+async fn other_method(
+    access: Access,
+    methods: &'static [Method],
+    request: HttpRequest,
+) -> HttpResponse {
+    let id = reply::request_id(&request);
+    let allowed: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    let allowed = allowed.join(", ");
+    let worker = request.app_data::<Rc<Worker>>();
+    // A web page must not spend its visitor's quota where no key stands in the way.
+    let cors = access != Access::Admin
+        && worker.is_some_and(|worker| worker.gateway.snapshot().client_key.is_some());
+    let mut response = if request.method() == Method::OPTIONS {
+        reply::preflight(&allowed, cors)
+    } else {
+        let message = format!(
+            "{} {} is not possible; allowed: {allowed}",
+            request.method(),
+            request.path()
+        );
+        let failure = Failure::new(FailureKind::MethodNotAllowed, Side::Client, message);
+        let mut response = error::response(&failure);
+        if let Ok(value) = allowed.parse() {
+            response.headers_mut().insert(header::ALLOW, value);
+        }
+        response
+    };
+    reply::stamp(&mut response, &id, cors);
+    response
+}
+
+/// No such path.
+pub(crate) async fn unknown_path(request: HttpRequest) -> HttpResponse {
+    let id = reply::request_id(&request);
+    let message = format!("no such path: {} {}", request.method(), request.path());
+    let failure = Failure::new(FailureKind::NotFound, Side::Client, message);
+    let mut response = error::response(&failure);
+    reply::stamp(&mut response, &id, false);
+    response
+}
