@@ -43,3 +43,6 @@ pub mod admin;
 
 // Every URL on one page.
 pub mod routes;
+
+// Providers that are not there, for the demo, the tests and the benchmark.
+pub mod simulator;
