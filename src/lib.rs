@@ -1,6 +1,13 @@
 //! `api-gateway`: one small gateway in front of many AI API accounts.
 //!
-//! The modules below are in order of dependency: each uses only those above it.
+//! The way of a request: [`http`] reads it, [`proxy::handle`] tells its story, [`routing`] says who is
+//! asked, [`quota`] whether they may be, [`upstream`] asks, [`protocol`] understands the answer.
+//!
+//! The modules below are in order of dependency: each uses only those above it, which a test checks.
+//! Nothing in `chat`, `protocol`, `routing` or `quota` (but its journal and store) does IO, reads a
+//! clock or logs. A request reads the configuration once. Nothing fails over after commit. Every
+//! reservation ends exactly once. Only `upstream` knows awc's exchanges, only `http`, `admin`, `routes`
+//! and `server` know actix-web; plain HTTP types of `actix_http` also serve `routing` and `proxy`.
 
 // Values that logs and errors never show.
 pub mod secret;
@@ -44,5 +51,14 @@ pub mod admin;
 // Every URL on one page.
 pub mod routes;
 
+// Assembly and signals.
+pub mod server;
+
 // Providers that are not there, for the demo, the tests and the benchmark.
 pub mod simulator;
+
+// The gateway in front of simulated providers.
+pub mod demo;
+
+// The command line.
+pub mod cli;
