@@ -1,0 +1,20 @@
+.PHONY: test lint fmt bench
+
+# Everything that can fail: unit, integration and documentation tests, and the official SDKs.
+test:
+	tests/setup
+	cargo test --locked --all-targets
+	cargo test --locked --doc
+
+lint:
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+
+fmt:
+	cargo fmt
+
+# Measures the release build side by side with nginx.
+bench:
+	tests/setup
+	cargo bench --locked --bench beside_nginx

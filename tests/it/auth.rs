@@ -1,0 +1,300 @@
+//! Who may come in.
+
+use std::net::SocketAddr;
+
+use api_gateway::simulator::{Answer, Simulator};
+use serde_json::{Value, json};
+
+use crate::support::gateway::chat;
+use crate::support::http::Response;
+use crate::support::{Gateway, global, model, provider};
+
+const CHAT: &str = "/v1/chat/completions";
+
+/// Every route that is not open.
+const CLOSED: [(&str, &str); 13] = [
+    ("GET", "/v1/models"),
+    ("HEAD", "/v1/models"),
+    ("GET", "/models"),
+    ("GET", "/v1/models/m"),
+    ("GET", "/models/m"),
+    ("POST", "/v1/chat/completions"),
+    ("POST", "/chat/completions"),
+    ("POST", "/v1/completions"),
+    ("POST", "/v1/embeddings"),
+    ("GET", "/admin/stats"),
+    ("HEAD", "/admin/stats"),
+    ("GET", "/admin/providers/m"),
+    ("POST", "/admin/reload"),
+];
+
+async fn gateway(settings: Value) -> (Gateway, Simulator) {
+    let simulator = Simulator::start(Answer::text("Hello!")).await.unwrap();
+    let config = model([provider("a", &simulator, json!({}))]);
+    (Gateway::start(&global(config, settings)), simulator)
+}
+
+/// A request with a body that every route takes.
+async fn ask(gateway: &Gateway, method: &str, path: &str, headers: &[(&str, &str)]) -> Response {
+    let body = match path.ends_with("embeddings") {
+        true => json!({ "model": "m", "input": "hi" }),
+        false => chat("hi"),
+    };
+    let body = body.to_string();
+    gateway
+        .client()
+        .request(method, path, headers, body.as_bytes())
+        .await
+}
+
+#[tokio::test]
+async fn the_key_is_taken_from_the_header_of_any_dialect() {
+    let (gateway, simulator) = gateway(json!({ "api_key": "sk-Right" })).await;
+    let forms = [
+        ("authorization", "Bearer sk-Right"),
+        ("Authorization", "bearer sk-Right"),
+        ("AUTHORIZATION", "BEARER sk-Right"),
+        ("x-api-key", "sk-Right"),
+        ("X-Api-Key", "sk-Right"),
+        ("x-goog-api-key", "sk-Right"),
+    ];
+    for form in forms {
+        for (method, path) in CLOSED {
+            let answer = ask(&gateway, method, path, &[form]).await;
+            assert_eq!(answer.status, 200, "{form:?} {method} {path}");
+        }
+    }
+    // Chat by two paths, completions, embeddings.
+    assert_eq!(simulator.seen().requests, 4 * forms.len() as u64);
+}
+
+#[tokio::test]
+async fn whatever_is_wrong_with_a_key_the_refusal_is_the_same() {
+    let (gateway, simulator) = gateway(json!({ "api_key": "sk-Right" })).await;
+    let expected = json!({ "error": {
+        "message": "missing or wrong API key; send it as `Authorization: Bearer <key>`",
+        "type": "invalid_request_error",
+        "param": null,
+        "code": "invalid_api_key",
+    }});
+    let wrong: [&[(&str, &str)]; 16] = [
+        &[],
+        &[("authorization", "Bearer sk-Wrong")],
+        &[("authorization", "Bearer sk-right")],
+        &[("authorization", "Bearer SK-RIGHT")],
+        &[("authorization", "Bearer sk-Right1")],
+        &[("authorization", "Bearer sk-Righ")],
+        &[("authorization", "Bearer  sk-Right")],
+        &[("authorization", "Bearer")],
+        &[("authorization", "Bearer ")],
+        &[("authorization", "sk-Right")],
+        &[("authorization", "Basic sk-Right")],
+        &[("authorization", "")],
+        &[("authorization", "Bearer \u{fc}")],
+        &[("x-api-key", "")],
+        &[("x-api-key", "Bearer sk-Right")],
+        &[("x-goog-api-key", "sk-right")],
+    ];
+    for headers in wrong {
+        for (method, path) in CLOSED {
+            let answer = ask(&gateway, method, path, headers).await;
+            assert_eq!(answer.status, 401, "{headers:?} {method} {path}");
+            assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+            if method != "HEAD" {
+                assert_eq!(answer.json(), expected, "{headers:?} {method} {path}");
+            }
+        }
+    }
+    // Only Gemini's paths take a key from the URL, and there are none yet.
+    for path in ["/v1/models?key=sk-Right", "/admin/stats?key=sk-Right"] {
+        assert_eq!(gateway.client().get(path).await.status, 401);
+    }
+    assert_eq!(simulator.seen().requests, 0);
+}
+
+#[tokio::test]
+async fn open_routes_stay_open() {
+    let (gateway, _simulator) = gateway(json!({ "api_key": "sk-1", "admin_key": "sk-2" })).await;
+    for path in ["/", "/health", "/healthz", "/livez", "/readyz"] {
+        for headers in [&[][..], &[("authorization", "Bearer wrong")]] {
+            let answer = ask(&gateway, "GET", path, headers).await;
+            assert_eq!(answer.status, 200, "{path}");
+            for secret in ["sk-", "127.0.0.1", "simulated"] {
+                assert!(!answer.text().contains(secret), "{path} tells {secret}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_key_is_checked_before_the_body_is_read() {
+    let (gateway, simulator) = gateway(json!({ "api_key": "sk-1" })).await;
+    for path in [CHAT, "/v1/completions", "/v1/embeddings", "/admin/reload"] {
+        for framing in ["content-length: 10000000000", "transfer-encoding: chunked"] {
+            let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\n{framing}\r\n\r\n");
+            // Nothing of the body is ever sent, so an answer can only come from the head.
+            let mut stream = gateway.client().raw(head.as_bytes()).await;
+            stream.await_head().await;
+            assert_eq!(stream.status(), 401, "{path} {framing}");
+        }
+    }
+    assert_eq!(simulator.seen().requests, 0);
+}
+
+#[tokio::test]
+async fn the_admin_key_is_for_the_admin_alone() {
+    let (gateway, _simulator) =
+        gateway(json!({ "api_key": "sk-client", "admin_key": "sk-admin" })).await;
+    for (method, path) in CLOSED {
+        let (right, wrong) = match path.starts_with("/admin/") {
+            true => ("sk-admin", "sk-client"),
+            false => ("sk-client", "sk-admin"),
+        };
+        for (key, status) in [(right, 200), (wrong, 401)] {
+            let answer = ask(&gateway, method, path, &[("x-api-key", key)]).await;
+            assert_eq!(answer.status, status, "{key} {method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_admin_key_alone_closes_the_admin_alone() {
+    let (gateway, _simulator) = gateway(json!({ "api_key": "", "admin_key": "sk-admin" })).await;
+    for (method, path) in CLOSED {
+        let keyless = ask(&gateway, method, path, &[]).await;
+        let expected = if path.starts_with("/admin/") {
+            401
+        } else {
+            200
+        };
+        assert_eq!(keyless.status, expected, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn a_new_key_counts_from_the_reload_on() {
+    let (gateway, simulator) = gateway(json!({ "api_key": "sk-old" })).await;
+    let config = model([provider("a", &simulator, json!({}))]);
+    gateway.write_config(&global(config, json!({ "api_key": "sk-new" })));
+    // Whether the watcher or this request was first does not matter: one of the keys is right.
+    for key in ["sk-old", "sk-new"] {
+        ask(&gateway, "POST", "/admin/reload", &[("x-api-key", key)]).await;
+    }
+    for (key, status) in [("sk-new", 200), ("sk-old", 401)] {
+        for (method, path) in CLOSED {
+            let answer = ask(&gateway, method, path, &[("x-api-key", key)]).await;
+            assert_eq!(answer.status, status, "{key} {method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_a_key_a_foreign_page_cannot_administer() {
+    let (gateway, simulator) = gateway(json!({})).await;
+    let own = gateway.addr().to_string();
+    let port = gateway.addr().port();
+    let local = format!("localhost:{port}");
+    let refused = json!({ "error": {
+        "message": "this address may not use /admin while no admin_key is set",
+        "type": "invalid_request_error",
+        "param": null,
+        "code": null,
+    }});
+    for (host, origin, status) in [
+        (own.as_str(), None, 200),
+        (&local, None, 200),
+        (&own, Some(format!("http://{own}")), 200),
+        (&local, Some(format!("http://{local}")), 200),
+        (&own, Some("https://evil.example".to_owned()), 403),
+        (&own, Some("null".to_owned()), 403),
+        (&own, Some(format!("http://{local}")), 403),
+        (&own, Some("http://127.0.0.1:1".to_owned()), 403),
+        // A name of the attacker's own that resolves to this machine.
+        ("evil.example", None, 403),
+        ("evil.example", Some("http://evil.example".to_owned()), 403),
+        ("localhost.evil.example", None, 403),
+        ("", None, 403),
+    ] {
+        for (method, path) in CLOSED {
+            let origin = origin
+                .as_ref()
+                .map_or(String::new(), |origin| format!("origin: {origin}\r\n"));
+            let body = match path.ends_with("embeddings") {
+                true => json!({ "model": "m", "input": "hi" }).to_string(),
+                false => chat("hi").to_string(),
+            };
+            let request = format!(
+                "{method} {path} HTTP/1.1\r\nhost: {host}\r\n{origin}connection: close\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            let answer = gateway
+                .client()
+                .raw(request.as_bytes())
+                .await
+                .until_closed()
+                .await;
+            let admin = path.starts_with("/admin/");
+            let expected = if admin { status } else { 200 };
+            assert!(
+                answer.starts_with(&format!("HTTP/1.1 {expected} ")),
+                "{host} {origin:?} {method} {path}: {answer}"
+            );
+            if expected == 403 && method != "HEAD" {
+                assert!(answer.ends_with(&refused.to_string()), "{answer}");
+            }
+        }
+    }
+    // What a model is asked is no page's business either, but that is the browser's to stop: see CORS.
+    assert!(simulator.seen().requests > 0);
+}
+
+/// The addresses that this machine listens on at `port`, as the kernel has them.
+fn listening(port: u16) -> Vec<String> {
+    let end = format!(":{port:04X}");
+    let mut found = Vec::new();
+    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        for line in std::fs::read_to_string(table).unwrap_or_default().lines() {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            if let [_, local, _, "0A", ..] = fields[..]
+                && let Some(address) = local.strip_suffix(&end)
+            {
+                found.push(address.to_owned());
+            }
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn without_a_key_only_this_machine_is_listened_to() {
+    for (settings, host, address, kernels) in [
+        (json!({}), "", "127.0.0.1", "0100007F"),
+        (json!({ "admin_key": "sk-1" }), "", "127.0.0.1", "0100007F"),
+        (json!({ "api_key": "sk-1" }), "", "0.0.0.0", "00000000"),
+        (
+            json!({ "api_key": "sk-1" }),
+            "127.0.0.1",
+            "127.0.0.1",
+            "0100007F",
+        ),
+        (json!({}), "0.0.0.0", "0.0.0.0", "00000000"),
+    ] {
+        let simulator = Simulator::start(Answer::text("Hello!")).await.unwrap();
+        let config = global(
+            model([provider("a", &simulator, json!({}))]),
+            settings.clone(),
+        );
+        let gateway = Gateway::start_with(&config, &[("HOST", host)]);
+        let addr: SocketAddr = gateway.addr();
+        assert_eq!(addr.ip().to_string(), address, "{settings} HOST={host:?}");
+        assert_eq!(
+            listening(addr.port()),
+            [kernels],
+            "{settings} HOST={host:?}"
+        );
+        let warning = "no api_key is set";
+        let keyless = settings.get("api_key").is_none();
+        let log = gateway.wait_for_log("listening on").await;
+        assert_eq!(log.contains(warning), keyless, "{settings}");
+    }
+}

@@ -1,0 +1,94 @@
+//! A provider that refuses for lack of quota is left alone for a while, unless nobody else is left.
+
+use api_gateway::simulator::{Act, Behavior};
+use serde_json::json;
+
+use crate::support::pair::{FROM_B, Pair, simulator};
+use crate::support::{Gateway, model, provider};
+
+#[tokio::test]
+async fn a_provider_that_refused_is_not_asked_by_the_next_request() {
+    for status in [429, 402] {
+        let pair = Pair::start(Behavior::status(status), json!({})).await;
+        for _ in 0..4 {
+            let answer = pair.gateway.chat("hi").await;
+            assert_eq!(answer.json()["choices"][0]["message"]["content"], FROM_B);
+        }
+        assert_eq!(pair.asked(), (1, 4), "status {status}");
+        let standing = pair.gateway.standing("a").await;
+        assert_eq!(standing["status"], "cooling_down");
+        assert_eq!(standing["requests"], 0);
+    }
+}
+
+#[tokio::test]
+async fn other_failures_do_not_cool_down() {
+    for status in [500, 401, 403] {
+        let pair = Pair::start(Behavior::status(status), json!({})).await;
+        for _ in 0..2 {
+            assert_eq!(pair.gateway.chat("hi").await.status, 200);
+        }
+        assert_eq!(pair.asked(), (2, 2), "status {status}");
+        assert_eq!(pair.gateway.standing("a").await["status"], "available");
+    }
+}
+
+#[tokio::test]
+async fn a_provider_is_asked_again_when_its_retry_after_is_over() {
+    let pair = Pair::start(Behavior::answering("a"), json!({})).await;
+    pair.a.next(Act::rate_limited(1));
+    assert_eq!(
+        pair.gateway.chat("1").await.header("x-gateway-provider"),
+        Some("b")
+    );
+    assert_eq!(
+        pair.gateway.chat("2").await.header("x-gateway-provider"),
+        Some("b")
+    );
+    assert_eq!(pair.asked(), (1, 2));
+
+    let mut later = pair.gateway.chat("3").await;
+    let mut rested = 1;
+    while later.header("x-gateway-provider") != Some("a") {
+        tokio::time::sleep(crate::support::ms(50)).await;
+        later = pair.gateway.chat("4").await;
+        rested += 1;
+        assert!(rested < 100, "it is never asked again");
+    }
+    assert_eq!(pair.a.seen().requests, 2);
+    assert_eq!(
+        pair.gateway.standing("a").await["cooling_until"],
+        json!(null)
+    );
+}
+
+#[tokio::test]
+async fn when_all_are_cooling_the_one_that_recovers_first_is_asked_anyway() {
+    let (a, b) = (
+        simulator(Act::rate_limited(500)).await,
+        simulator(Act::rate_limited(100)).await,
+    );
+    let gateway = Gateway::start(&model([
+        provider("a", &a, json!({})),
+        provider("b", &b, json!({ "priority": 2 })),
+    ]));
+    let asked = || (a.seen().requests, b.seen().requests);
+
+    assert_eq!(gateway.chat("hi").await.status, 502);
+    assert_eq!(asked(), (1, 1));
+
+    // Still refused: asked once, and the client learns of it.
+    assert_eq!(gateway.chat("hi").await.status, 502);
+    assert_eq!(asked(), (1, 2));
+
+    b.set(Behavior::answering("b again"));
+    let answer = gateway.chat("hi").await;
+    assert_eq!(answer.json()["choices"][0]["message"]["content"], "b again");
+    assert_eq!(asked(), (1, 3));
+
+    // The success has ended its rest; the other one still rests.
+    assert_eq!(gateway.standing("b").await["status"], "available");
+    assert_eq!(gateway.standing("a").await["status"], "cooling_down");
+    assert_eq!(gateway.chat("hi").await.status, 200);
+    assert_eq!(asked(), (1, 4));
+}

@@ -1,0 +1,98 @@
+//! Providers over TLS: whom the gateway believes, and whom only on request.
+
+use std::sync::Arc;
+
+use api_gateway::simulator::{Behavior, Simulator};
+use rustls::ServerConfig;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use serde_json::{Value, json};
+
+use crate::support::gateway::chat_stream;
+use crate::support::{Gateway, model, provider};
+
+/// A provider with a certificate of its own making for `name`, and that certificate as a file would hold it.
+async fn provider_named(name: &str) -> (Simulator, String) {
+    let certified = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(
+        certified.signing_key.serialize_der(),
+    ));
+    let ring = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(ring)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certified.cert.der().clone()], key)
+        .unwrap();
+    let simulator = Simulator::start_tls(Behavior::answering("in secret"), config).await;
+    (simulator.unwrap(), certified.cert.pem())
+}
+
+/// A gateway that is given `pem` as `ca.pem`, and these `tls` settings.
+fn gateway(at: &Simulator, pem: &str, tls: Value) -> Gateway {
+    // The folder exists only once it runs, so the file is written where no one else writes.
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), pem).unwrap();
+    let mut more = json!({ "tls": tls });
+    if let Some(ca_file) = more["tls"].get_mut("ca_file") {
+        *ca_file = json!(file.path());
+    }
+    let gateway = Gateway::start(&model([provider("a", at, more)]));
+    // Kept until the end of the process: it is read with the first connection.
+    drop(file.keep());
+    gateway
+}
+
+#[tokio::test]
+async fn a_provider_whose_authority_is_given_is_believed() {
+    let (a, pem) = provider_named("127.0.0.1").await;
+    let gateway = gateway(&a, &pem, json!({ "ca_file": "" }));
+    let answer = gateway.chat("hi").await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(
+        answer.json()["choices"][0]["message"]["content"],
+        "in secret"
+    );
+    let stream = gateway
+        .client()
+        .post("/v1/chat/completions", &chat_stream("hi"))
+        .await;
+    assert!(stream.text().ends_with("data: [DONE]\n\n"));
+    let seen = &a.requests()[0];
+    assert_eq!(seen.header("host"), Some(a.addr().to_string().as_str()));
+    assert_eq!(seen.header("authorization"), Some("Bearer sk-secret-of-a"));
+}
+
+#[tokio::test]
+async fn a_provider_with_an_unknown_certificate_is_refused_before_it_is_sent_anything() {
+    let (a, _) = provider_named("127.0.0.1").await;
+    let gateway = gateway(&a, "", json!({}));
+    let answer = gateway.chat("hi").await;
+    assert_eq!(answer.status, 502);
+    let message = answer.json()["error"]["message"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(message.contains("certificate"), "{message}");
+    assert_eq!(a.seen().requests, 0);
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_name_is_refused() {
+    let (a, pem) = provider_named("elsewhere.example").await;
+    let gateway = gateway(&a, &pem, json!({ "ca_file": "" }));
+    let answer = gateway.chat("hi").await;
+    assert_eq!(answer.status, 502);
+    assert_eq!(
+        answer.json()["error"]["message"],
+        "no provider of `m` could answer: a: cannot connect: the certificate is for another name"
+    );
+    assert_eq!(a.seen().requests, 0);
+}
+
+#[tokio::test]
+async fn whoever_asks_for_it_talks_to_anybody() {
+    let (a, _) = provider_named("elsewhere.example").await;
+    let gateway = gateway(&a, "", json!({ "insecure_skip_verify": true }));
+    assert_eq!(gateway.chat("hi").await.status, 200);
+    assert_eq!(a.seen().requests, 1);
+}
