@@ -83,7 +83,7 @@ async fn without_a_second_provider_4000_of_5000_streams_are_refused_before_they_
     the_rest_is_refused(&chat_stream("hi")).await;
 }
 
-async fn failures_do_not_count(retry: u32) {
+async fn failures_do_not_count(retry: u32, question: &Value) {
     let first = simulator(Behavior::answering("first").percent(30, Act::status(500))).await;
     let second = simulator(Behavior::answering("second")).await;
     let mut limited = requests(LIMIT);
@@ -93,7 +93,7 @@ async fn failures_do_not_count(retry: u32) {
         provider("second", &second, json!({ "priority": 2 })),
     ]));
 
-    let answers = two_hundred_clients(&gateway, &chat("hi")).await;
+    let answers = two_hundred_clients(&gateway, question).await;
 
     assert_eq!(answers.with_status(200), TOTAL);
     assert_eq!(answers.by_provider()["first"], LIMIT);
@@ -109,12 +109,17 @@ async fn failures_do_not_count(retry: u32) {
 
 #[tokio::test]
 async fn a_provider_that_fails_three_times_in_ten_still_gives_exactly_1000() {
-    failures_do_not_count(0).await;
+    failures_do_not_count(0, &chat("hi")).await;
 }
 
 #[tokio::test]
 async fn a_provider_that_fails_three_times_in_ten_and_is_asked_again_gives_exactly_1000() {
-    failures_do_not_count(1).await;
+    failures_do_not_count(1, &chat("hi")).await;
+}
+
+#[tokio::test]
+async fn streams_of_a_provider_that_fails_three_times_in_ten_are_exactly_1000() {
+    failures_do_not_count(1, &chat_stream("hi")).await;
 }
 
 #[tokio::test]
