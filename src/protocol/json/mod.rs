@@ -14,6 +14,9 @@ use memchr::{memchr, memchr2};
 /// A string with an escape beyond this many bytes is taken for a text, which has many.
 const LONG: usize = 128;
 
+/// How much of a text is judged at once: when the cheap look at it fails, no more is looked at again.
+const BLOCK: usize = 1024;
+
 /// Deepest nesting we follow; the same as `serde_json`'s, so what passes here can be read there.
 const DEPTH_MAX: u8 = 128;
 
@@ -397,16 +400,28 @@ fn usual_end(text: &[u8], from: usize) -> Option<usize> {
         }
         end += 1;
     }
-    let following = &text[from + 1..=end];
-    let unusual = text[from..end]
+    let stretch = &text[from..=end];
+    let is_usual = stretch.chunks(BLOCK).enumerate().all(|(block, bytes)| {
+        let following = &stretch[block * BLOCK + 1..];
+        // What most texts escape, and nothing else: half the work.
+        let is_common = |next| (next == b'n') | (next == b'"') | (next == b't');
+        let is_usual = |next| is_common(next) | matches!(next, b'/' | b'b' | b'f' | b'r');
+        escapes_only(bytes, following, is_common) || escapes_only(bytes, following, is_usual)
+    });
+    is_usual.then_some(end)
+}
+
+/// Whether `bytes` have no control characters, and each backslash is followed by what `usual` knows.
+/// Judges all of them, without an early exit, so that many are judged in one instruction.
+#[inline(always)]
+fn escapes_only(bytes: &[u8], following: &[u8], usual: impl Fn(u8) -> bool) -> bool {
+    let unusual = bytes
         .iter()
         .zip(following)
-        .fold(0, |unusual, (&byte, &next)| {
-            let is = |other: u8| u8::from(next == other);
-            let usual = is(b'"') | is(b'/') | is(b'b') | is(b'f') | is(b'n') | is(b'r') | is(b't');
-            unusual | u8::from(byte < 0x20) | (u8::from(byte == b'\\') & (1 ^ usual))
+        .fold(false, |unusual, (&byte, &next)| {
+            unusual | (byte < 0x20) | ((byte == b'\\') & !usual(next))
         });
-    (unusual == 0).then_some(end)
+    !unusual
 }
 
 /// How many bytes there are before the next quote, backslash or control character.
