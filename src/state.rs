@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use crate::clock::{self, UnixMillis};
 use crate::config::{Config, Global, Model, Problem, Rejected, Source};
 use crate::quota::{Event, Quotas};
-use crate::routing::{Candidate, Health, RetryBudget, Route, Routes, Target, Tier, Wheel};
+use crate::routing::{Candidate, Health, Name, RetryBudget, Route, Routes, Target, Tier, Wheel};
 use crate::secret::KeyDigest;
 
 /// The shared state of one process.
@@ -237,6 +237,8 @@ fn route(model: Model, old: Option<&Route>, quotas: &Quotas, now: UnixMillis) ->
             account: quotas.account(&model.name, &provider.name, provider.limits.clone(), now),
             health: kept.map_or_else(|| Arc::new(Health::default()), |kept| kept.health.clone()),
             target,
+            name: Name::new(&provider.name),
+            model: Name::new(&provider.model),
             pattern: pattern && provider.model.contains('*'),
             provider,
         });

@@ -22,13 +22,12 @@ const MODEL: HeaderName = HeaderName::from_static("x-gateway-model");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-gateway-attempts");
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// What providers may know of a client, as far as it sent it. Never its key.
+/// What providers may know of a client, as far as it sent it. Never its key, nor whom it would charge at
+/// the provider (`openai-organization`, `openai-project`): that belongs to the client's own key, not to ours.
 const FORWARDED: &[&str] = &[
     "accept",
     "user-agent",
     "openai-beta",
-    "openai-organization",
-    "openai-project",
     "originator",
     "session-id",
     "x-client-request-id",
@@ -52,7 +51,7 @@ pub(crate) async fn serve(visit: Visit, endpoint: Endpoint) -> Result<HttpRespon
         payload,
         id,
     } = visit;
-    log::debug!(request_id = id.as_str(), path = endpoint.path(); "Request received");
+    log::debug!(request_id = &*id, path = endpoint.path(); "Request received");
     let mut record = Record::begin(id, endpoint.path(), snapshot.global.log_requests);
     let call = match read(&request, payload, snapshot.global.max_body_bytes, endpoint).await {
         Ok(call) => call,
@@ -81,7 +80,7 @@ pub(crate) async fn serve(visit: Visit, endpoint: Endpoint) -> Result<HttpRespon
             let mut response = error::response(&failure);
             // What a provider said about the client's mistake is its answer, too.
             if expose && failure.verbatim.is_some() {
-                name_provider(response.headers_mut(), &request.asked);
+                name_provider(response.headers_mut(), request.asked.as_ref());
             }
             Ok(response)
         }
@@ -168,14 +167,10 @@ fn too_large(max: usize) -> Failure {
 }
 
 fn forwarded(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
-    // Some providers turn away whoever does not introduce himself.
-    let ours = HeaderValue::from_static(concat!("api-gateway/", env!("CARGO_PKG_VERSION")));
-    let theirs = headers
+    headers
         .iter()
         .filter(|(name, _)| FORWARDED.contains(&name.as_str()))
-        .map(|(name, value)| (name.clone(), value.clone()));
-    std::iter::once((header::USER_AGENT, ours))
-        .chain(theirs)
+        .map(|(name, value)| (name.clone(), value.clone()))
         .collect()
 }
 
@@ -191,7 +186,7 @@ fn response(answer: Answer, expose: bool) -> HttpResponse {
         AnswerBody::Stream(body) => events().body(BoxBody::new(*body)),
     };
     if expose {
-        name_provider(response.headers_mut(), &answer.served);
+        name_provider(response.headers_mut(), answer.served.as_ref());
     }
     response
 }
@@ -204,15 +199,10 @@ fn end_with_connection(response: &mut HttpResponse) {
 }
 
 /// Says who gave an answer.
-fn name_provider(headers: &mut HeaderMap, served: &Served) {
-    for (name, value) in [(PROVIDER, &served.provider), (MODEL, &served.model)] {
-        // Names are free text: what no header can hold is shown escaped.
-        let value = HeaderValue::from_str(value)
-            .or_else(|_| HeaderValue::from_str(&value.escape_default().to_string()));
-        if let Ok(value) = value {
-            headers.insert(name, value);
-        }
-    }
+fn name_provider(headers: &mut HeaderMap, served: Option<&Served>) {
+    let Some(served) = served else { return };
+    headers.insert(PROVIDER, served.provider.header());
+    headers.insert(MODEL, served.model.header());
     headers.insert(ATTEMPTS, HeaderValue::from(served.attempts));
 }
 

@@ -1,5 +1,7 @@
 //! What every answer has in common.
 
+use std::sync::Arc;
+
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
@@ -10,15 +12,27 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const ID_MAX: usize = 128;
 
 /// The client's own id where it is harmless in logs and headers, else a new one.
-pub(super) fn request_id(request: &HttpRequest) -> String {
+pub(super) fn request_id(request: &HttpRequest) -> Arc<str> {
     let sent = request
         .headers()
         .get(REQUEST_ID)
         .and_then(|id| id.to_str().ok());
     match sent {
-        Some(id) if is_harmless(id) => id.to_owned(),
-        _ => format!("{:032x}", fastrand::u128(..)),
+        Some(id) if is_harmless(id) => id.into(),
+        _ => new_id(),
     }
+}
+
+/// 128 random bits in hexadecimal. By hand, because every request has one: `format!` takes six times
+/// as many instructions.
+fn new_id() -> Arc<str> {
+    let mut random = fastrand::u128(..);
+    let mut digits = [0; 32];
+    for digit in &mut digits {
+        *digit = b"0123456789abcdef"[(random & 0xf) as usize];
+        random >>= 4;
+    }
+    std::str::from_utf8(&digits).unwrap_or_default().into()
 }
 
 fn is_harmless(id: &str) -> bool {
@@ -77,7 +91,15 @@ pub(crate) fn json(status: u16, body: &impl Serialize) -> HttpResponse {
 
 #[cfg(test)]
 mod tests {
-    use super::is_harmless;
+    use super::{is_harmless, new_id};
+
+    #[test]
+    fn new_ids_are_32_hexadecimal_digits_and_differ() {
+        let (one, other) = (new_id(), new_id());
+        assert_eq!(one.len(), 32);
+        assert!(one.bytes().all(|byte| byte.is_ascii_hexdigit()) && is_harmless(&one));
+        assert_ne!(one, other);
+    }
 
     #[test]
     fn only_plain_ids_are_kept() {

@@ -35,7 +35,7 @@ pub(crate) struct Visit {
     /// Its body, unread.
     pub(crate) payload: Payload,
     /// The id that the client sees.
-    pub(crate) id: String,
+    pub(crate) id: Arc<str>,
 }
 
 /// Adds an endpoint: its URLs, its methods, who may use it.
@@ -93,7 +93,7 @@ where
             handler(visit).await
         }
         Err(failure) => {
-            log::info!(request_id = id.as_str(), path = request.path(); "Request refused: {}", failure.message);
+            log::info!(request_id = &*id, path = request.path(); "Request refused: {}", failure.message);
             Err(failure)
         }
     };

@@ -3,14 +3,15 @@
 use bytes::Bytes;
 
 use super::stream::StreamBody;
+use crate::routing::Name;
 
 /// Who gave an answer.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Served {
     /// The provider's name.
-    pub provider: String,
+    pub provider: Name,
     /// The model's name at the provider.
-    pub model: String,
+    pub model: Name,
     /// How often providers were asked.
     pub attempts: u32,
 }
@@ -18,7 +19,7 @@ pub struct Served {
 /// A committed answer.
 pub struct Answer {
     /// Who gave it.
-    pub served: Served,
+    pub served: Option<Served>,
     /// What it says.
     pub body: AnswerBody,
 }

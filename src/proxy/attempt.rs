@@ -63,7 +63,7 @@ pub(super) async fn serve(
             Err(exhausted) => return last.map_or(Tried::NoRoom(exhausted), Tried::Failed),
         };
         request.note_attempt(candidate, &model);
-        let failure = match once(request, candidate, &model, shape, &sent).await {
+        let failure = match once(request, candidate, model.as_str(), shape, &sent).await {
             Ok(ready) => {
                 if may_ask_usage && shape.stream && !shape.ask_usage {
                     candidate.health.remember_stream_options_rejected();
@@ -278,7 +278,7 @@ fn commit(
         }
     };
     Answer {
-        served: std::mem::take(&mut request.asked),
+        served: request.asked.take(),
         body,
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::answer::Served;
 use crate::chat::Failure;
 use crate::protocol::openai::Call;
-use crate::routing::Candidate;
+use crate::routing::{Candidate, Name};
 use crate::state::{Gateway, Snapshot};
 use crate::telemetry::Record;
 use crate::upstream::Client;
@@ -31,8 +31,8 @@ pub struct Request<'a> {
     pub record: Option<Record>,
     /// Until when an answer must be committed.
     pub(super) deadline: Instant,
-    /// Who was asked last, and how often anybody was.
-    pub asked: Served,
+    /// Who was asked last, and how often anybody was; `None` until somebody is.
+    pub asked: Option<Served>,
     /// Each candidate that failed, with the reason.
     pub(super) tried: Vec<String>,
 }
@@ -56,14 +56,14 @@ impl<'a> Request<'a> {
             forwarded,
             record: Some(record),
             deadline,
-            asked: Served::default(),
+            asked: None,
             tried: Vec::new(),
         }
     }
 
     /// The id that the client sees.
     pub(super) fn id(&self) -> &str {
-        self.record.as_ref().map_or("", |record| record.id.as_str())
+        self.record.as_ref().map_or("", |record| &*record.id)
     }
 
     /// How long it may still wait for an answer.
@@ -74,18 +74,25 @@ impl<'a> Request<'a> {
     /// Whether neither its time nor its attempts are used up.
     pub(super) fn may_try_again(&self) -> bool {
         let max = self.snapshot.global.max_attempts.unwrap_or(u32::MAX);
-        let attempts = self.asked.attempts;
+        let attempts = self.attempts();
         attempts < max && (attempts == 0 || !self.time_left().is_zero())
     }
 
+    fn attempts(&self) -> u32 {
+        self.asked.as_ref().map_or(0, |asked| asked.attempts)
+    }
+
     /// A provider is about to be asked.
-    pub(super) fn note_attempt(&mut self, candidate: &Candidate, model: &str) {
-        self.asked.attempts += 1;
-        self.asked.provider.clone_from(&candidate.provider.name);
-        model.clone_into(&mut self.asked.model);
+    pub(super) fn note_attempt(&mut self, candidate: &Candidate, model: &Name) {
+        let attempts = self.attempts() + 1;
+        self.asked = Some(Served {
+            provider: candidate.name.clone(),
+            model: model.clone(),
+            attempts,
+        });
         if let Some(record) = &mut self.record {
-            record.attempts = self.asked.attempts;
-            record.provider.clone_from(&candidate.provider.name);
+            record.attempts = attempts;
+            record.provider = Some(candidate.name.text());
         }
         let level = match self.snapshot.global.log_requests {
             true => log::Level::Info,
@@ -95,8 +102,8 @@ impl<'a> Request<'a> {
             level,
             request_id = self.id(),
             model = self.call.model.as_str(),
-            provider = candidate.provider.name.as_str(),
-            attempt = self.asked.attempts;
+            provider = candidate.name.as_str(),
+            attempt = attempts;
             "Selected provider"
         );
     }
@@ -107,7 +114,7 @@ impl<'a> Request<'a> {
             log::warn!(
                 request_id = self.id(),
                 model = self.call.model.as_str(),
-                to = to.provider.name.as_str(),
+                to = to.name.as_str(),
                 reason = &*failure.for_log();
                 "Switching provider"
             );

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::health::Health;
+use super::name::Name;
 use super::provider::Provider;
 use super::target::Target;
 use crate::clock::UnixMillis;
@@ -13,6 +14,10 @@ use crate::quota::Account;
 pub struct Candidate {
     /// What was configured.
     pub provider: Provider,
+    /// The provider's name, ready to be shown.
+    pub name: Name,
+    /// The model's name at the provider, ready to be shown.
+    pub model: Name,
     /// What a request to it looks like.
     pub target: Target,
     /// Its quota counters.
@@ -25,10 +30,10 @@ pub struct Candidate {
 
 impl Candidate {
     /// The model's name at the provider; `rest` is what the client's name had in place of the `*`.
-    pub fn model(&self, rest: Option<&str>) -> std::borrow::Cow<'_, str> {
+    pub fn model(&self, rest: Option<&str>) -> Name {
         match rest {
-            Some(rest) if self.pattern => self.provider.model.replacen('*', rest, 1).into(),
-            _ => self.provider.model.as_str().into(),
+            Some(rest) if self.pattern => Name::new(&self.provider.model.replacen('*', rest, 1)),
+            _ => self.model.clone(),
         }
     }
 

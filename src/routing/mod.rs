@@ -5,6 +5,7 @@
 
 mod candidate;
 mod health;
+mod name;
 mod plan;
 mod provider;
 mod retry;
@@ -14,6 +15,7 @@ mod wheel;
 
 pub use candidate::Candidate;
 pub use health::{Cooldown, Health};
+pub use name::Name;
 pub use plan::{Plan, Refusals};
 pub use provider::{Provider, Tls};
 pub use retry::{LONGEST_PAUSE, RetryBudget, pause};

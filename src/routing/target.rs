@@ -1,22 +1,29 @@
 //! What a request to a provider looks like, prepared once so that a request only copies references.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use actix_http::Uri;
 use actix_http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue,
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT,
 };
 
 use super::provider::{Provider, Tls};
 use crate::protocol::openai::Endpoint;
+
+/// What we call ourselves.
+const OURSELVES: &str = concat!("api-gateway/", env!("CARGO_PKG_VERSION"));
 
 /// Where and how to call one provider.
 #[derive(Clone, Debug)]
 pub struct Target {
     /// How to connect.
     pub dial: Dial,
-    /// Headers that every request to it carries.
+    /// Headers that every request to it carries, whatever the client sent.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Headers that it carries where the client sent none of that name.
+    pub defaults: Vec<(HeaderName, HeaderValue)>,
+    id: u64,
     chat_completions: Uri,
     completions: Uri,
     embeddings: Uri,
@@ -31,7 +38,15 @@ pub struct Dial {
     pub timeout: Duration,
 }
 
+/// The number of the next target.
+static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+
 impl Target {
+    /// Tells it from every other target that was prepared, so that more may be prepared of it elsewhere.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
     /// Prepares what requests to `provider` need.
     ///
     /// # Errors
@@ -79,6 +94,9 @@ impl Target {
                 timeout: provider.connect_timeout,
             },
             headers,
+            // Some providers turn away whoever does not introduce himself.
+            defaults: vec![(USER_AGENT, HeaderValue::from_static(OURSELVES))],
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             chat_completions: uri(Endpoint::ChatCompletions)?,
             completions: uri(Endpoint::Completions)?,
             embeddings: uri(Endpoint::Embeddings)?,

@@ -236,14 +236,25 @@ impl<'v> VisitValue<'v> for Shown<'_> {
 
     fn visit_str(&mut self, value: &str) -> Result<(), log::kv::Error> {
         // A client's word for a model must not drive the terminal that shows it.
-        let plain = |c: char| !c.is_control() && !matches!(c, ' ' | '"' | '=');
-        if !value.is_empty() && value.chars().all(plain) {
+        if is_plain_ascii(value.as_bytes()) || !value.is_empty() && value.chars().all(is_plain) {
             self.line.push_str(value);
         } else {
             let _ = write!(self.line, "{value:?}");
         }
         Ok(())
     }
+}
+
+fn is_plain(c: char) -> bool {
+    !c.is_control() && !matches!(c, ' ' | '"' | '=')
+}
+
+/// The same for nearly all values: without an early exit, so that many bytes are judged at once.
+fn is_plain_ascii(value: &[u8]) -> bool {
+    let odd = value.iter().fold(false, |odd, byte| {
+        odd | !matches!(byte, 0x21..=0x7e) | matches!(byte, b'"' | b'=')
+    });
+    !value.is_empty() && !odd
 }
 
 fn json(out: &mut impl Write, record: &Record<'_>, zone: Tz) -> io::Result<()> {

@@ -1,5 +1,6 @@
 //! The one line that a request leaves in the log.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::chat::Usage;
@@ -22,7 +23,7 @@ pub enum Outcome {
 #[derive(Debug)]
 pub struct Record {
     /// The id that the client sees.
-    pub id: String,
+    pub id: Arc<str>,
     /// The path it asked.
     pub path: &'static str,
     /// The model it asked for; empty when the request could not be read.
@@ -30,7 +31,7 @@ pub struct Record {
     /// Whether it asked for a stream.
     pub stream: bool,
     /// The provider tried last.
-    pub provider: String,
+    pub provider: Option<Arc<str>>,
     /// How often providers were asked.
     pub attempts: u32,
     /// What the answer cost.
@@ -47,13 +48,13 @@ pub struct Record {
 
 impl Record {
     /// Begins a record; `logged` says whether it leaves a line at all.
-    pub fn begin(id: String, path: &'static str, logged: bool) -> Record {
+    pub fn begin(id: Arc<str>, path: &'static str, logged: bool) -> Record {
         Record {
             id,
             path,
             model: String::new(),
             stream: false,
-            provider: String::new(),
+            provider: None,
             attempts: 0,
             usage: None,
             first_byte: None,
@@ -93,10 +94,10 @@ impl Record {
         let millis = |time: Duration| time.as_micros() as f64 / 1000.0;
         log::log!(
             level,
-            request_id = self.id.as_str(),
+            request_id = &*self.id,
             path = self.path,
             model = self.model.as_str(),
-            provider = self.provider.as_str(),
+            provider = self.provider.as_deref().unwrap_or_default(),
             status = self.status,
             attempts = self.attempts,
             stream = self.stream,

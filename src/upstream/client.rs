@@ -1,14 +1,16 @@
 //! One HTTP exchange with an upstream.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use actix_http::error::{ParseError, PayloadError};
 use actix_http::header::{
-    CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, TRANSFER_ENCODING,
+    CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
 };
+use awc::FrozenClientRequest;
 use awc::error::{ConnectError, SendRequestError};
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
@@ -36,6 +38,19 @@ const UNANSWERED: &str = "closed the connection without an answer";
 pub struct Client {
     /// A pool for each way of connecting; there are few, so a list beats a map.
     pools: RefCell<Vec<(Dial, Pool)>>,
+    /// The heads of requests, by target and endpoint: made once, since they are the same every time.
+    heads: RefCell<HashMap<(u64, Endpoint), Heads>>,
+}
+
+/// Most heads that are kept. A reload leaves those of the targets before it behind; when there are too
+/// many, all are made anew.
+const HEADS_MAX: usize = 1024;
+
+/// The head of a request, bound to either pool.
+#[derive(Clone)]
+struct Heads {
+    kept: FrozenClientRequest,
+    fresh: FrozenClientRequest,
 }
 
 /// Connections of one kind.
@@ -70,19 +85,18 @@ impl Client {
         body: Vec<Bytes>,
         sent: &Sent,
     ) -> Result<Response, Failure> {
-        let pool = self.pool(&target.dial)?;
-        let send = |client: &awc::Client| {
-            let mut request = client.post(target.uri(endpoint).clone());
-            let headers = request.headers_mut();
-            for (name, value) in forwarded.iter().chain(&target.headers) {
-                headers.insert(name.clone(), value.clone());
+        let heads = self.heads(target, endpoint)?;
+        let send = |head: &FrozenClientRequest| {
+            let body = Outgoing::new(body.clone(), sent.clone());
+            match extra(forwarded, target) {
+                None => head.send_body(body),
+                Some(extra) => head.extra_headers(extra).send_body(body),
             }
-            request.send_body(Outgoing::new(body.clone(), sent.clone()))
         };
-        let mut answered = send(&pool.kept).await;
+        let mut answered = send(&heads.kept).await;
         if answered.as_ref().is_err_and(is_stale) {
             // Closed in the moment it was taken from the pool, which is nobody's failure.
-            answered = send(&pool.fresh).await;
+            answered = send(&heads.fresh).await;
         }
         let inner = answered.map_err(explain)?;
         let headers = inner.headers();
@@ -93,6 +107,33 @@ impl Client {
             peeked: None,
             delimited,
         })
+    }
+
+    fn heads(&self, target: &Target, endpoint: Endpoint) -> Result<Heads, Failure> {
+        let key = (target.id(), endpoint);
+        if let Some(heads) = self.heads.borrow().get(&key) {
+            return Ok(heads.clone());
+        }
+        let pool = self.pool(&target.dial)?;
+        let freeze = |client: &awc::Client| {
+            let mut request = client.post(target.uri(endpoint).clone());
+            for (name, value) in target.defaults.iter().chain(&target.headers) {
+                request.headers_mut().insert(name.clone(), value.clone());
+            }
+            let frozen = request.freeze();
+            frozen
+                .map_err(|error| Failure::upstream(format!("the request cannot be made: {error}")))
+        };
+        let heads = Heads {
+            kept: freeze(&pool.kept)?,
+            fresh: freeze(&pool.fresh)?,
+        };
+        let mut known = self.heads.borrow_mut();
+        if known.len() >= HEADS_MAX {
+            known.clear();
+        }
+        known.insert(key, heads.clone());
+        Ok(heads)
     }
 
     fn pool(&self, dial: &Dial) -> Result<Pool, Failure> {
@@ -109,6 +150,17 @@ impl Client {
         pools.push((dial.clone(), pool.clone()));
         Ok(pool)
     }
+}
+
+/// What of a client's headers is added to the head for a target, whose own headers win.
+fn extra(forwarded: &[(HeaderName, HeaderValue)], target: &Target) -> Option<HeaderMap> {
+    let is_set = |name: &HeaderName| target.headers.iter().any(|(known, _)| known == name);
+    let mut extra = None;
+    for (name, value) in forwarded.iter().filter(|(name, _)| !is_set(name)) {
+        let extra: &mut HeaderMap = extra.get_or_insert_default();
+        extra.insert(name.clone(), value.clone());
+    }
+    extra
 }
 
 /// Each line undoes a default that would surprise: a hundred connections for all hosts together, five
