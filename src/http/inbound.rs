@@ -7,7 +7,7 @@ use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{ConnectionType, Version};
 use actix_web::web::{Bytes, BytesMut, Payload};
 use actix_web::{HttpResponse, HttpResponseBuilder};
-use futures_util::{Stream, StreamExt as _};
+use futures_util::{FutureExt as _, Stream, StreamExt as _};
 use tokio::time::timeout;
 
 use super::error;
@@ -64,7 +64,8 @@ pub(crate) async fn serve(visit: Visit, endpoint: Endpoint) -> Result<HttpRespon
     let version = request.version();
     let gateway = &worker.gateway;
     let mut request = Request::new(gateway, &worker.client, snapshot, call, forwarded, record);
-    match proxy::handle(&mut request).await {
+    // Boxed here: actix moves a handler's future about, and this is nearly all of it.
+    match Box::pin(proxy::handle(&mut request)).await {
         Ok(answer) => {
             let mut response = response(answer, expose);
             if version < Version::HTTP_11 {
@@ -150,7 +151,12 @@ async fn piece<E>(
     payload: &mut (impl Stream<Item = Result<Bytes, E>> + Unpin),
     patience: Duration,
 ) -> Result<Option<Bytes>, Failure> {
-    match timeout(patience, payload.next()).await {
+    // Most bodies are there already, and then need no timer.
+    let next = match payload.next().now_or_never() {
+        Some(piece) => Ok(piece),
+        None => timeout(patience, payload.next()).await,
+    };
+    match next {
         Ok(piece) => piece
             .transpose()
             .map_err(|_| Failure::invalid("the request body broke off")),
