@@ -57,6 +57,15 @@ pub(super) fn expand<'t>(
     }
 }
 
+/// The first variable of `text` that has no default, if it has one: whoever wrote it expects a value.
+pub(super) fn without_default(text: &str) -> Option<&str> {
+    text.split("${")
+        .skip(1)
+        .filter_map(|after| after.split_once('}'))
+        .map(|(inside, _)| inside)
+        .find(|inside| !inside.contains(":-"))
+}
+
 /// The value of what stands between the braces.
 fn value_of<'t>(
     inside: &'t str,
@@ -121,6 +130,19 @@ mod tests {
             ("${TRICKY}", "a${KEY}\""),
         ] {
             assert_eq!(expand(text, &env).unwrap(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_variable_without_a_default_is_found() {
+        for (text, expected) in [
+            ("", None),
+            ("plain", None),
+            ("${A:-}", None),
+            ("${A}", Some("A")),
+            ("${A:-}${B}", Some("B")),
+        ] {
+            assert_eq!(without_default(text), expected, "{text}");
         }
     }
 

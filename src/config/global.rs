@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
-use super::node::{Fields, Keys, Node};
+use super::node::{Fields, Keys, Node, is_remark};
 use super::reader::Reader;
 use super::wording::{did_you_mean, nearest};
 use super::{Global, header, zone};
@@ -42,6 +42,7 @@ pub(super) const KEYS: Keys = Keys {
         "state",
         "request_log",
     ],
+    refused: &[],
 };
 
 const REDIRECTS: &str = "an object of names, each with the model that it stands for";
@@ -102,6 +103,9 @@ pub(super) fn redirects(
     let node: Option<Node<'_>> = fields.and_then(|fields| fields.get("model_redirects"));
     let mut redirects = Vec::new();
     for entry in reader.entries(node, REDIRECTS) {
+        if is_remark(entry.key) {
+            continue;
+        }
         if entry.key.is_empty() {
             reader.key_error(&entry, "found an empty name, expected the name of a model");
         }

@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::node::Node;
+use super::expand;
+use super::node::{Node, is_remark};
 use super::reader::Reader;
 use super::wording::quoted;
 use crate::secret::Secret;
@@ -11,10 +12,46 @@ const EXPECTED_KEY: &str = "a key";
 const EXPECTED_NAME: &str = "letters, digits and any of !#$%&'*+-.^_`|~";
 const EXPECTED_VALUE: &str = "visible ASCII characters, spaces and tabs";
 
-/// A key that may be left empty, which is the same as none.
+/// Headers that are not a configuration's to set, in lower case, and why. Names that end with `-` stand
+/// for all that begin so.
+const NOT_CUSTOM: [(&str, &str); 10] = [
+    ("connection", HOP_BY_HOP),
+    ("keep-alive", HOP_BY_HOP),
+    ("te", HOP_BY_HOP),
+    ("trailer", HOP_BY_HOP),
+    ("transfer-encoding", HOP_BY_HOP),
+    ("upgrade", HOP_BY_HOP),
+    ("proxy-", HOP_BY_HOP),
+    (
+        "expect",
+        "asks for a consent that the gateway does not wait for",
+    ),
+    ("content-length", "follows from the body that is sent"),
+    (
+        "accept-encoding",
+        "would bring compressed answers, which the gateway cannot read in passing",
+    ),
+];
+
+const HOP_BY_HOP: &str = "concerns a connection, and those are the gateway's own";
+
+/// A key that may be left empty, which is the same as none. A variable that happens to be empty is not
+/// "left empty": a gateway must not open because its key got lost.
 pub(super) fn optional_key(node: Node<'_>, reader: &mut Reader<'_>) -> Option<Secret> {
     let node = node.secret();
     let text = reader.text(&node, EXPECTED_KEY)?;
+    if text.is_empty()
+        && let Some(name) = node.text().and_then(expand::without_default)
+    {
+        reader.error_with(
+            &node,
+            format!(
+                "found {}, which is empty, expected a key",
+                quoted(&format!("${{{name}}}"))
+            ),
+            Some(format!("`${{{name}:-}}` says that it may be")),
+        );
+    }
     check_key(&text, &node, reader);
     (!text.is_empty()).then(|| Secret::new(text))
 }
@@ -36,6 +73,9 @@ pub(super) fn custom(node: Option<Node<'_>>, reader: &mut Reader<'_>) -> Vec<(St
     };
     let entries = reader.entries(Some(node.clone()), "an object of header names and values");
     for entry in entries {
+        if is_remark(entry.key) {
+            continue;
+        }
         if !is_header_name(entry.key) {
             // Not shown, nor in the path: it may be a whole header line with its secret.
             let found = "found a name that no header can have";
@@ -50,6 +90,13 @@ pub(super) fn custom(node: Option<Node<'_>>, reader: &mut Reader<'_>) -> Vec<(St
                 format!("found {name} a second time, expected each header once"),
             );
         }
+        if let Some(reason) = not_custom(entry.key) {
+            let name = quoted(entry.key);
+            reader.key_error(
+                &entry,
+                format!("found {name}, which {reason}, expected another header"),
+            );
+        }
         let Some(value) = reader.text(&entry.value, "a text") else {
             continue;
         };
@@ -61,6 +108,16 @@ pub(super) fn custom(node: Option<Node<'_>>, reader: &mut Reader<'_>) -> Vec<(St
         }
     }
     headers
+}
+
+/// Why a header is not a configuration's to set, if it is not.
+fn not_custom(name: &str) -> Option<&'static str> {
+    let name = name.to_ascii_lowercase();
+    let is_meant = |known: &str| name == known || known.ends_with('-') && name.starts_with(known);
+    NOT_CUSTOM
+        .into_iter()
+        .find(|(known, _)| is_meant(known))
+        .map(|(_, reason)| reason)
 }
 
 /// Whether `key` is what examples and templates hold instead of a key.
@@ -105,6 +162,23 @@ fn is_header_value(value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn headers_of_the_connection_are_told_from_others() {
+        for name in ["Connection", "TE", "proxy-authorization", "Accept-Encoding"] {
+            assert!(not_custom(name).is_some(), "{name}");
+        }
+        for name in [
+            "Host",
+            "Authorization",
+            "X-Team",
+            "proxy",
+            "tea",
+            "Content-Type",
+        ] {
+            assert!(not_custom(name).is_none(), "{name}");
+        }
+    }
 
     #[test]
     fn placeholders_are_told_from_keys() {

@@ -14,13 +14,50 @@ const KEYS: Keys = Keys {
         "period_cron",
         "tz",
     ],
-    unsupported: &["max_worker"],
+    unsupported: &[],
+    // Ignoring one of these would leave a provider without its limit.
+    refused: &[
+        "rps",
+        "rpm",
+        "rph",
+        "rpd",
+        "rpw",
+        "tps",
+        "tpm",
+        "tph",
+        "tpd",
+        "tpw",
+        "itpm",
+        "itph",
+        "itpd",
+        "otpm",
+        "otph",
+        "otpd",
+        "requests",
+        "tokens",
+        "input_tokens",
+        "output_tokens",
+        "every",
+        "window",
+        "windows",
+        "requests_per_second",
+        "requests_per_minute",
+        "requests_per_hour",
+        "requests_per_day",
+        "requests_per_month",
+        "tokens_per_second",
+        "tokens_per_minute",
+        "tokens_per_hour",
+        "tokens_per_day",
+        "tokens_per_month",
+        "concurrency",
+        "max_concurrency",
+        "max_concurrent",
+        "max_parallel_requests",
+        "max_worker",
+        "max_workers",
+    ],
 };
-
-/// Keys of the other forms. Ignoring them would leave a provider without its limit.
-const OTHER_FORMS: [&str; 10] = [
-    "rps", "rpm", "rph", "rpd", "tpm", "tph", "tpd", "requests", "tokens", "every",
-];
 
 const EXPECTED: &str =
     "an object with `requests_per_period`, `tokens_per_period`, `period_cron` and `tz`";
@@ -32,11 +69,6 @@ const DEFAULT_CRON: &str = "0 0 * * *";
 pub(super) fn read(node: &Node<'_>, timezone: Tz, reader: &mut Reader<'_>) -> Option<Limits> {
     if node.is_array() {
         let found = "found an array of windows, which this version does not support";
-        reader.error(node, format!("{found}, expected {EXPECTED}"));
-        return None;
-    }
-    if let Some(key) = OTHER_FORMS.into_iter().find(|key| node.has(key)) {
-        let found = format!("found `{key}`, which this version does not support");
         reader.error(node, format!("{found}, expected {EXPECTED}"));
         return None;
     }

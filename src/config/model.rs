@@ -11,6 +11,7 @@ use super::{Model, provider};
 const KEYS: Keys = Keys {
     read: &["providers", "aliases", "hidden"],
     unsupported: &["strategy"],
+    refused: &[],
 };
 
 const EXPECTED: &str = "an object with `providers`";

@@ -2,7 +2,7 @@
 
 use jsonc_parser::ast::{Object, Value};
 
-use super::wording::{join, shortened};
+use super::wording::{join, may_be_secret, shortened};
 
 /// One value of the file and how one gets there.
 #[derive(Clone)]
@@ -32,8 +32,11 @@ pub(super) struct Fields<'a> {
 pub(super) struct Keys {
     /// Those that are read.
     pub(super) read: &'static [&'static str],
-    /// Those that other versions of the gateway read.
+    /// Those that other versions of the gateway read, and that can be ignored.
     pub(super) unsupported: &'static [&'static str],
+    /// Those that other versions read, in lower case, and without which something else would be done
+    /// than what is meant.
+    pub(super) refused: &'static [&'static str],
 }
 
 impl<'a> Node<'a> {
@@ -62,18 +65,25 @@ impl<'a> Node<'a> {
         matches!(self.value, Value::Array(_))
     }
 
-    /// Whether this is an object that has `key`.
-    pub(super) fn has(&self, key: &str) -> bool {
-        matches!(self.value, Value::Object(object) if object.get(key).is_some())
+    /// The text as it is written, with its variables not expanded.
+    pub(super) fn text(&self) -> Option<&'a str> {
+        match self.value {
+            Value::StringLit(text) => Some(&text.value),
+            _ => None,
+        }
     }
 
-    /// What stands here, for a message: as written, so that the value of a variable is not shown.
+    /// What stands here, for a message: as written, so that the value of a variable is not shown. A text
+    /// only where it is surely no key that slipped into the wrong line.
     pub(super) fn shown(&self) -> String {
         match self.value {
             Value::StringLit(_) if self.secret => "a text".to_owned(),
             Value::NumberLit(_) if self.secret => "a number".to_owned(),
             Value::StringLit(text) if text.value.is_empty() => "an empty text".to_owned(),
-            Value::StringLit(text) => format!("{:?}", shortened(&text.value)),
+            Value::StringLit(text) if may_be_secret(&text.value) => {
+                format!("a text of {} characters", text.value.chars().count())
+            }
+            Value::StringLit(text) => format!("{:?}", text.value),
             Value::NumberLit(number) => shortened(number.value),
             Value::BooleanLit(literal) => literal.value.to_string(),
             Value::NullKeyword(_) => "null".to_owned(),
@@ -105,7 +115,14 @@ impl<'a> Fields<'a> {
 
 impl Keys {
     pub(super) fn contain(&self, key: &str) -> bool {
-        self.read.contains(&key) || self.unsupported.contains(&key)
+        self.read.contains(&key) || self.unsupported.contains(&key) || self.refuse(key)
+    }
+
+    /// Whether `key` is one of the refused, however it is cased: people write `RPM`.
+    pub(super) fn refuse(&self, key: &str) -> bool {
+        self.refused
+            .iter()
+            .any(|refused| refused.eq_ignore_ascii_case(key))
     }
 }
 

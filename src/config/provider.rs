@@ -36,11 +36,13 @@ const KEYS: Keys = Keys {
         "api_keys",
     ],
     unsupported: &["quota_group", "max_concurrent", "proxy"],
+    refused: &[],
 };
 
 const TLS_KEYS: Keys = Keys {
     read: &["ca_file", "insecure_skip_verify"],
     unsupported: &[],
+    refused: &[],
 };
 
 /// Reads one provider. `names` are those of the model's providers so far.
@@ -170,8 +172,16 @@ fn key(fields: &Fields<'_>, reader: &mut Reader<'_>) -> Secret {
         Some(_) => None, // refused already, and meant instead of this
         None => reader.required(fields, "api_key", "the key of this provider"),
     };
-    key.and_then(|node| header::required_key(node, reader))
-        .unwrap_or_else(|| Secret::new(""))
+    let node = key.clone();
+    let key = key.and_then(|node| header::required_key(node, reader));
+    if let (Some(node), Some("client")) = (node, key.as_ref().map(Secret::expose)) {
+        // A later version then passes on what the client sent; here it would be sent as a key.
+        reader.error(
+            &node,
+            "found \"client\", which is not supported by this version, expected the key of this provider",
+        );
+    }
+    key.unwrap_or_else(|| Secret::new(""))
 }
 
 fn model(fields: &Fields<'_>, model_is_pattern: bool, reader: &mut Reader<'_>) -> Option<String> {

@@ -12,7 +12,7 @@ use jsonc_parser::common::Ranged;
 use super::expand::{Fault, expand};
 use super::node::{Entry, Fields, Keys, Node, is_remark};
 use super::problem::Problem;
-use super::wording::{did_you_mean, join, nearest, quoted};
+use super::wording::{begins_like_a_key, did_you_mean, join, nearest, quoted};
 
 /// The longest time that may be configured, in seconds: a year.
 const SECONDS_MAX: f64 = 31_536_000.0;
@@ -152,7 +152,12 @@ impl<'e> Reader<'e> {
                 continue;
             }
             let (at, path) = (property.name.start(), join(&node.path, key));
-            if !keys.unsupported.contains(&key) {
+            if keys.refuse(key) {
+                if !matches!(property.value, Value::NullKeyword(_)) {
+                    let message = format!("not supported by this version, expected {expected}");
+                    self.error_at(Some(at), &path, message, None);
+                }
+            } else if !keys.unsupported.contains(&key) {
                 let hint = nearest(key, keys.read.iter().chain(keys.unsupported).copied());
                 self.unread_key(at, path, "found an unknown key", did_you_mean(hint));
             } else if !matches!(property.value, Value::NullKeyword(_)) {
@@ -241,6 +246,11 @@ impl<'e> Reader<'e> {
     fn fault(&mut self, node: &Node<'_>, fault: &Fault<'_>) {
         let (message, hint) = match fault {
             Fault::Unset(_) if self.switched_off => return,
+            // Somebody may have put the key itself between the braces.
+            Fault::Unset(name) if begins_like_a_key(name) => (
+                "found a `${…}`, but the environment has no such variable".to_owned(),
+                "between the braces stands a name, not a key".to_owned(),
+            ),
             Fault::Unset(name) => (
                 format!("found `${{{name}}}`, but the environment has no {name}"),
                 format!("set it, or give a default: `${{{name}:-default}}`"),

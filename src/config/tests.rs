@@ -227,13 +227,15 @@ fn a_bad_cron_expression_is_refused_with_its_place() {
 
 #[test]
 fn no_problem_shows_a_secret() {
-    let text = fs::read_to_string(fixtures("invalid").join("secrets.json")).unwrap();
-    let rejected = read(&text).unwrap_err();
-    assert!(rejected.problems.len() > 10);
-    let shown = format!("{rejected} {rejected:?}");
-    assert!(!shown.to_lowercase().contains("secret"), "{shown}");
-    assert!(!shown.contains("31337"), "{shown}");
-    assert!(!shown.contains("k-from-env"), "{shown}");
+    for file in ["secrets.json", "misplaced-keys.json"] {
+        let text = fs::read_to_string(fixtures("invalid").join(file)).unwrap();
+        let rejected = read(&text).unwrap_err();
+        assert!(rejected.problems.len() > 10);
+        let shown = format!("{rejected} {rejected:?}");
+        assert!(!shown.to_lowercase().contains("secret"), "{shown}");
+        assert!(!shown.contains("31337"), "{shown}");
+        assert!(!shown.contains("k-from-env"), "{shown}");
+    }
 }
 
 #[test]
