@@ -11,7 +11,7 @@ use std::time::Duration;
 use chrono_tz::Tz;
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Rejected, Source};
+use crate::config::{Rejected, Source, zone_of};
 use crate::demo;
 use crate::server::{self, Settings, Stopped};
 use crate::telemetry::log::{self as logging, Format};
@@ -142,8 +142,9 @@ fn format(word: &str) -> Result<Format, String> {
 
 /// The zone of the log's times: `TZ` where it names one.
 fn zone() -> Tz {
-    let name = std::env::var("TZ").unwrap_or_default();
-    name.trim_start_matches(':').parse().unwrap_or(Tz::UTC)
+    let text = std::env::var("TZ").unwrap_or_default();
+    // What it names in vain is a mistake that the configuration tells.
+    zone_of(&text).unwrap_or(Tz::UTC)
 }
 
 fn serve(args: ServeArgs) -> ExitCode {

@@ -5,9 +5,11 @@
 //! here knows what is done with the values.
 //!
 //! From text to meaning: `syntax` parses, `reader` reads single values and gathers problems,
-//! `file`, `global`, `model`, `provider` and `limits` know the keys. [`Source`] is a file on disk,
+//! `file`, `global`, `model`, `provider` and `limits` know the keys, `authorities` the one file that a
+//! configuration may name. [`Source`] is a file on disk,
 //! [`Watcher`] notices when it changes.
 
+mod authorities;
 mod endpoint;
 mod expand;
 mod file;
@@ -28,6 +30,7 @@ mod zone;
 #[cfg(test)]
 mod tests;
 
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -39,6 +42,7 @@ use crate::secret::Secret;
 pub use problem::{Problem, Rejected};
 pub use source::Source;
 pub use watch::Watcher;
+pub use zone::zone_of;
 
 /// What a file means once all is known. It never changes; a changed file makes another.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,10 +91,18 @@ pub struct Model {
     pub providers: Vec<Provider>,
 }
 
+/// What a file may refer to.
+pub struct Outside<'e> {
+    /// Looks up an environment variable.
+    pub env: &'e dyn Fn(&str) -> Option<String>,
+    /// Reads another file.
+    pub file: &'e dyn Fn(&Path) -> io::Result<Vec<u8>>,
+}
+
 /// Reads the text of a configuration file.
 ///
 /// `file` is its name for messages, and relative paths in it start from its folder. `strict` makes
-/// unknown keys an error. `env` looks up environment variables.
+/// unknown keys an error.
 ///
 /// # Errors
 /// All mistakes in the text.
@@ -98,11 +110,11 @@ pub fn parse(
     text: &str,
     file: &str,
     strict: bool,
-    env: &dyn Fn(&str) -> Option<String>,
+    outside: &Outside<'_>,
 ) -> Result<Config, Rejected> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let folder = Path::new(file).parent().unwrap_or(Path::new(""));
-    let mut reader = reader::Reader::new(strict, env);
+    let mut reader = reader::Reader::new(strict, outside);
     let contents = file::read(text, folder, &mut reader);
     let (problems, warnings) = reader.finish(file, text);
     match contents {

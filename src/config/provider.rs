@@ -6,7 +6,7 @@ use std::path::Path;
 use super::global::Defaults;
 use super::node::{Fields, Keys, Node};
 use super::reader::Reader;
-use super::{endpoint, header, limits};
+use super::{authorities, endpoint, header, limits};
 use crate::quota::{Count, Limits};
 use crate::routing::{Provider, Tls};
 use crate::secret::Secret;
@@ -238,9 +238,9 @@ fn tls(fields: &Fields<'_>, folder: &Path, reader: &mut Reader<'_>) -> Tls {
     });
     let get = |key| fields.as_ref().and_then(|fields| fields.get(key));
     Tls {
-        ca_file: get("ca_file")
-            .and_then(|node| reader.filled_text(&node, "the path of a PEM file"))
-            .map(|path| folder.join(path)),
+        authorities: get("ca_file")
+            .and_then(|node| authorities::read(&node, folder, reader))
+            .unwrap_or_default(),
         insecure_skip_verify: reader.flag(get("insecure_skip_verify")).unwrap_or(false),
     }
 }

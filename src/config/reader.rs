@@ -4,11 +4,14 @@
 //! wrong there; whoever reads puts a default in the gap and continues. A file is accepted only if
 //! nothing was noted, so such a default is never used. What the keys mean is not known here.
 
+use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use jsonc_parser::ast::{ObjectProp, Value};
 use jsonc_parser::common::Ranged;
 
+use super::Outside;
 use super::expand::{Fault, expand};
 use super::node::{Entry, Fields, Keys, Node, is_remark};
 use super::problem::Problem;
@@ -23,9 +26,9 @@ const WHOLE_MAX: u64 = 1 << 53;
 /// Reads values and gathers what is wrong with them.
 pub(super) struct Reader<'e> {
     strict: bool,
-    env: &'e dyn Fn(&str) -> Option<String>,
-    /// Whether what is read is switched off. Then an unset variable is no mistake, and its text reads
-    /// as `None`.
+    outside: &'e Outside<'e>,
+    /// Whether what is read is switched off. Then an unset variable or a missing file is no mistake, and
+    /// reads as `None`.
     pub(super) switched_off: bool,
     errors: Vec<Finding>,
     warnings: Vec<Finding>,
@@ -41,10 +44,10 @@ struct Finding {
 }
 
 impl<'e> Reader<'e> {
-    pub(super) fn new(strict: bool, env: &'e dyn Fn(&str) -> Option<String>) -> Reader<'e> {
+    pub(super) fn new(strict: bool, outside: &'e Outside<'e>) -> Reader<'e> {
         Reader {
             strict,
-            env,
+            outside,
             switched_off: false,
             errors: Vec::new(),
             warnings: Vec::new(),
@@ -53,7 +56,12 @@ impl<'e> Reader<'e> {
 
     /// The value of an environment variable.
     pub(super) fn variable(&self, name: &str) -> Option<String> {
-        (self.env)(name)
+        (self.outside.env)(name)
+    }
+
+    /// What another file holds.
+    pub(super) fn file(&self, path: &Path) -> io::Result<Vec<u8>> {
+        (self.outside.file)(path)
     }
 
     /// All errors and all warnings, each in the order of the file.
@@ -232,7 +240,7 @@ impl<'e> Reader<'e> {
             self.wrong(node, expected);
             return None;
         };
-        match expand(&literal.value, self.env) {
+        match expand(&literal.value, self.outside.env) {
             Ok(text) => Some(text.into_owned()),
             Err(faults) => {
                 for fault in faults {

@@ -1,13 +1,13 @@
 //! A configuration file on disk, and what was last seen in it.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::{Config, Problem, Rejected, parse};
+use super::{Config, Outside, Problem, Rejected, parse};
 
 /// Largest file that is read. A thousand providers fit many times.
 const BYTES_MAX: u64 = 16 << 20;
@@ -75,7 +75,13 @@ impl Source {
         let file = self.path.display().to_string();
         match content {
             Content::Bytes(bytes) => match std::str::from_utf8(bytes) {
-                Ok(text) => parse(text, &file, self.strict, &|name| std::env::var(name).ok()),
+                Ok(text) => {
+                    let outside = Outside {
+                        env: &|name| std::env::var(name).ok(),
+                        file: &read,
+                    };
+                    parse(text, &file, self.strict, &outside)
+                }
                 Err(error) => Err(not_utf8(&file, &bytes[..error.valid_up_to()])),
             },
             Content::Unreadable(reason) => Err(Rejected {
@@ -102,7 +108,12 @@ impl Source {
     }
 }
 
+/// What a regular file holds, links followed. Opening a pipe would wait for somebody to write to it, for
+/// as long as that takes.
 fn read(path: &Path) -> io::Result<Vec<u8>> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
     let mut bytes = Vec::new();
     let read = File::open(path)?
         .take(BYTES_MAX + 1)

@@ -7,12 +7,19 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::quota::{Count, Limits, Schedule};
 use crate::routing::Tls;
+
+/// An authority of nobody's.
+static CA: LazyLock<String> = LazyLock::new(|| {
+    let certified = rcgen::generate_simple_self_signed(["ca.example".to_owned()]);
+    certified.unwrap().cert.pem()
+});
 
 fn env(name: &str) -> Option<String> {
     match name {
@@ -23,8 +30,25 @@ fn env(name: &str) -> Option<String> {
     }
 }
 
+/// Reads `text` where only the file `ca.pem` is beside it.
+fn judge(
+    text: &str,
+    file: &str,
+    strict: bool,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Config, Rejected> {
+    let folder = Path::new(file).parent().unwrap();
+    let beside = |path: &Path| match path.strip_prefix(folder).ok().and_then(Path::to_str) {
+        Some("ca.pem") => Ok(CA.as_bytes().to_vec()),
+        Some("no-ca.pem") => Ok(b"{}".to_vec()),
+        _ => Err(io::Error::from(io::ErrorKind::NotFound)),
+    };
+    let outside = Outside { env, file: &beside };
+    parse(text, file, strict, &outside)
+}
+
 fn read(text: &str) -> Result<Config, Rejected> {
-    parse(text, "provider.json", false, &env)
+    judge(text, "provider.json", false, &env)
 }
 
 /// A file with one provider, which has the required fields and `more`.
@@ -97,7 +121,7 @@ fn a_minimal_file_has_the_documented_defaults() {
 fn a_full_file_says_everything() {
     let path = fixtures("valid").join("full.json");
     let text = fs::read_to_string(path).unwrap();
-    let config = parse(&text, "/etc/gateway/provider.json", true, &env).unwrap();
+    let config = judge(&text, "/etc/gateway/provider.json", true, &env).unwrap();
     let global = &config.global;
     assert_eq!(global.api_key, Some(Secret::new("k-from-env")));
     assert_eq!(global.admin_key, Some(Secret::new("admin")));
@@ -140,7 +164,7 @@ fn a_full_file_says_everything() {
         ]
     );
     assert_eq!(full.max_context_length, Some(128_000));
-    assert_eq!(full.tls.ca_file, Some(PathBuf::from("/etc/gateway/ca.pem")));
+    assert_eq!(full.tls.authorities.len(), 1);
     assert!(full.tls.insecure_skip_verify);
 
     let plain = &gpt.providers[1];
@@ -160,7 +184,7 @@ fn a_full_file_says_everything() {
 fn without_a_zone_of_its_own_the_file_is_in_the_zone_of_the_environment() {
     let zone = |tz: &'static str, text: &str| {
         let env = move |name: &str| (name == "TZ").then(|| tz.to_owned());
-        parse(text, "f", false, &env).map(|config| config.global.timezone)
+        judge(text, "f", false, &env).map(|config| config.global.timezone)
     };
     assert_eq!(zone("", "{}"), Ok(Tz::UTC));
     assert_eq!(zone("Europe/Berlin", "{}"), Ok(Tz::Europe__Berlin));
@@ -265,10 +289,23 @@ fn an_unreadable_file_is_rejected_in_one_line() {
 }
 
 #[test]
+fn what_is_no_regular_file_is_refused_and_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    for path in [folder.path(), &pipe] {
+        let report = Source::new(path.to_owned(), false).load().unwrap_err();
+        let expected = format!("{}: cannot be read: it is no regular file", path.display());
+        assert_eq!(report.to_string(), expected);
+    }
+}
+
+#[test]
 fn the_example_loads_and_warns_only_of_its_placeholders() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/provider.example.json");
     let text = fs::read_to_string(path).unwrap();
-    let config = parse(&text, "provider.example.json", true, &|_| None).unwrap();
+    let config = judge(&text, "provider.example.json", true, &|_| None).unwrap();
     assert_eq!(config.models.len(), 2);
     assert!(config.models.iter().all(|model| model.providers.len() == 2));
     let keys = [
@@ -281,7 +318,7 @@ fn the_example_loads_and_warns_only_of_its_placeholders() {
     for warning in &config.warnings {
         assert!(warning.message.contains("placeholder"), "{warning}");
     }
-    let with_keys = parse(&text, "f", true, &|name| {
+    let with_keys = judge(&text, "f", true, &|name| {
         keys.contains(&name).then(|| format!("k-{name}"))
     });
     assert_eq!(with_keys.unwrap().warnings, []);
@@ -303,7 +340,7 @@ fn fixtures_are_judged_as_they_say() {
         for path in files {
             let name = path.file_name().unwrap().to_str().unwrap();
             let text = fs::read_to_string(&path).unwrap();
-            let outcome = parse(&text, name, name.ends_with(".strict.json"), &env);
+            let outcome = judge(&text, name, name.ends_with(".strict.json"), &env);
             assert_eq!(outcome.is_ok(), valid, "{folder}/{name}: {outcome:?}");
             let report = match outcome {
                 Ok(config) => Rejected {
@@ -384,7 +421,7 @@ const PIECES: &[&str] = &[
 proptest! {
     #[test]
     fn no_text_makes_the_reader_panic(text in any::<String>(), strict: bool) {
-        let _ = parse(&text, "f", strict, &env);
+        let _ = judge(&text, "f", strict, &env);
     }
 
     #[test]
@@ -392,7 +429,7 @@ proptest! {
         pieces in prop::collection::vec(prop::sample::select(PIECES), 0..60),
         strict: bool,
     ) {
-        if let Err(rejected) = parse(&pieces.concat(), "f", strict, &env) {
+        if let Err(rejected) = judge(&pieces.concat(), "f", strict, &env) {
             prop_assert!(!rejected.problems.is_empty());
             prop_assert!(rejected.to_string().lines().count() == rejected.problems.len());
         }
@@ -407,6 +444,6 @@ proptest! {
             .filter(|(i, _)| !(from..from + length).contains(i))
             .map(|(_, c)| c)
             .collect();
-        let _ = parse(&text, "f", true, &env);
+        let _ = judge(&text, "f", true, &env);
     }
 }

@@ -1,6 +1,6 @@
 //! One upstream account, as configured.
 
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::quota::{Count, Limits};
@@ -52,8 +52,9 @@ pub struct Provider {
 /// How a provider's certificate is checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Tls {
-    /// PEM file with further authorities to trust.
-    pub ca_file: Option<PathBuf>,
+    /// Certificates of further authorities to trust, in DER. What they are and not where they lie: equal
+    /// ones share one set-up, and renewed ones get another.
+    pub authorities: Arc<[Vec<u8>]>,
     /// Trust any certificate.
     pub insecure_skip_verify: bool,
 }

@@ -5,7 +5,6 @@
 //! provider's trouble with one request away from the others.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -21,7 +20,6 @@ use rustls::ClientConfig;
 use rustls::RootCertStore;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, SignatureScheme};
 use tokio::net::TcpStream;
@@ -138,11 +136,9 @@ fn client_config(tls: &Tls) -> io::Result<Arc<ClientConfig>> {
         let mut roots = RootCertStore {
             roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
         };
-        if let Some(path) = &tls.ca_file {
-            for certificate in CertificateDer::pem_reader_iter(File::open(path)?) {
-                let certificate = certificate.map_err(io::Error::other)?;
-                roots.add(certificate).map_err(io::Error::other)?;
-            }
+        for certificate in tls.authorities.iter() {
+            let certificate = CertificateDer::from_slice(certificate);
+            roots.add(certificate).map_err(io::Error::other)?;
         }
         builder.with_root_certificates(roots).with_no_client_auth()
     };

@@ -1,11 +1,13 @@
 //! Providers over TLS: whom the gateway believes, and whom only on request.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use api_gateway::simulator::{Behavior, Simulator};
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::support::gateway::chat_stream;
 use crate::support::{Gateway, model, provider};
@@ -27,25 +29,28 @@ async fn provider_named(name: &str) -> (Simulator, String) {
     (simulator.unwrap(), certified.cert.pem())
 }
 
-/// A gateway that is given `pem` as `ca.pem`, and these `tls` settings.
-fn gateway(at: &Simulator, pem: &str, tls: Value) -> Gateway {
-    // The folder exists only once it runs, so the file is written where no one else writes.
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), pem).unwrap();
+/// A gateway in front of `at` with these `tls` settings. Where they name a `ca_file`, it is that of the
+/// folder, and holds `pem`.
+fn gateway(at: &Simulator, pem: &str, tls: Value) -> (Gateway, TempDir) {
+    // A folder of the test's own: the gateway's exists only once it runs.
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("ca.pem"), pem).unwrap();
+    let gateway = Gateway::start(&config(at, folder.path(), tls));
+    (gateway, folder)
+}
+
+fn config(at: &Simulator, folder: &Path, tls: Value) -> Value {
     let mut more = json!({ "tls": tls });
     if let Some(ca_file) = more["tls"].get_mut("ca_file") {
-        *ca_file = json!(file.path());
+        *ca_file = json!(folder.join("ca.pem"));
     }
-    let gateway = Gateway::start(&model([provider("a", at, more)]));
-    // Kept until the end of the process: it is read with the first connection.
-    drop(file.keep());
-    gateway
+    model([provider("a", at, more)])
 }
 
 #[tokio::test]
 async fn a_provider_whose_authority_is_given_is_believed() {
     let (a, pem) = provider_named("127.0.0.1").await;
-    let gateway = gateway(&a, &pem, json!({ "ca_file": "" }));
+    let (gateway, _folder) = gateway(&a, &pem, json!({ "ca_file": "" }));
     let answer = gateway.chat("hi").await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(
@@ -65,7 +70,7 @@ async fn a_provider_whose_authority_is_given_is_believed() {
 #[tokio::test]
 async fn a_provider_with_an_unknown_certificate_is_refused_before_it_is_sent_anything() {
     let (a, _) = provider_named("127.0.0.1").await;
-    let gateway = gateway(&a, "", json!({}));
+    let (gateway, _folder) = gateway(&a, "", json!({}));
     let answer = gateway.chat("hi").await;
     assert_eq!(answer.status, 502);
     let message = answer.json()["error"]["message"]
@@ -79,7 +84,7 @@ async fn a_provider_with_an_unknown_certificate_is_refused_before_it_is_sent_any
 #[tokio::test]
 async fn a_certificate_for_another_name_is_refused() {
     let (a, pem) = provider_named("elsewhere.example").await;
-    let gateway = gateway(&a, &pem, json!({ "ca_file": "" }));
+    let (gateway, _folder) = gateway(&a, &pem, json!({ "ca_file": "" }));
     let answer = gateway.chat("hi").await;
     assert_eq!(answer.status, 502);
     assert_eq!(
@@ -92,7 +97,30 @@ async fn a_certificate_for_another_name_is_refused() {
 #[tokio::test]
 async fn whoever_asks_for_it_talks_to_anybody() {
     let (a, _) = provider_named("elsewhere.example").await;
-    let gateway = gateway(&a, "", json!({ "insecure_skip_verify": true }));
+    let (gateway, _folder) = gateway(&a, "", json!({ "insecure_skip_verify": true }));
     assert_eq!(gateway.chat("hi").await.status, 200);
     assert_eq!(a.seen().requests, 1);
+}
+
+#[tokio::test]
+async fn a_renewed_authority_is_believed_from_the_reload_on() {
+    let (a, pem) = provider_named("127.0.0.1").await;
+    let (_, others) = provider_named("127.0.0.1").await;
+    let (gateway, folder) = gateway(&a, &others, json!({ "ca_file": "" }));
+    assert_eq!(gateway.chat("hi").await.status, 502);
+
+    let ca_file = folder.path().join("ca.pem");
+    std::fs::write(&ca_file, &pem).unwrap();
+    let reloaded = gateway.client().post("/admin/reload", &json!({})).await;
+    assert_eq!(reloaded.json()["updated"], json!(["m/a"]));
+    assert_eq!(gateway.chat("hi").await.status, 200);
+
+    // A file that got lost is a mistake of the configuration, and changes nothing.
+    std::fs::remove_file(&ca_file).unwrap();
+    let refused = gateway.client().post("/admin/reload", &json!({})).await;
+    assert_eq!(refused.status, 422);
+    let error = &refused.json()["errors"][0];
+    let place = "m.providers[0].tls.ca_file: found a text of";
+    assert!(error.as_str().unwrap().contains(place), "{error}");
+    assert_eq!(gateway.chat("hi").await.status, 200);
 }
