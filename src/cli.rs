@@ -3,13 +3,13 @@
 //! Flags win over the environment, the environment over defaults.
 
 use std::io::{Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use chrono_tz::Tz;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::config::{Rejected, Source, zone_of};
 use crate::demo;
@@ -19,7 +19,7 @@ use crate::telemetry::log::{self as logging, Format};
 /// The configuration is not valid (`EX_CONFIG` of sysexits.h).
 const INVALID_CONFIG: u8 = 78;
 
-/// How long `healthcheck` waits.
+/// How long `healthcheck` waits, for all addresses together.
 const HEALTH_PATIENCE: Duration = Duration::from_secs(5);
 
 /// One gateway in front of many AI API accounts.
@@ -123,13 +123,29 @@ struct HealthArgs {
 
 /// Runs the program.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let matches = without_empty_variables(Cli::command()).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(args) => serve(args),
         Command::Demo(args) => demo(args),
         Command::Check(args) => check(args),
         Command::Healthcheck(args) => healthcheck(&args),
     }
+}
+
+/// The same command line, to which a variable that is empty is as good as unset: that is what `PORT=` in
+/// an env file or a compose file means.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let heed = |argument: clap::Arg| {
+        let value = argument.get_env().and_then(std::env::var_os);
+        match value.is_some_and(|value| value.is_empty()) {
+            true => argument.env(None::<&'static str>),
+            false => argument,
+        }
+    };
+    command
+        .mut_args(heed)
+        .mut_subcommands(without_empty_variables)
 }
 
 fn format(word: &str) -> Result<Format, String> {
@@ -237,27 +253,45 @@ fn invalid(rejected: &Rejected) -> ExitCode {
 }
 
 fn healthcheck(args: &HealthArgs) -> ExitCode {
-    match ask_health(&args.host, args.port) {
-        Ok(answer) if answer.starts_with("HTTP/1.1 200") => ExitCode::SUCCESS,
-        Ok(answer) => fail(&format!(
-            "unhealthy: {}",
-            answer.lines().next().unwrap_or("no answer")
-        )),
-        Err(error) => fail(&format!("unhealthy: {error}")),
+    let healthy = addresses(&args.host, args.port)
+        .map_err(|error| error.to_string())
+        .and_then(|addrs| find_healthy(&addrs));
+    match healthy {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => fail(&format!("unhealthy: {reason}")),
     }
 }
 
-fn ask_health(host: &str, port: u16) -> std::io::Result<String> {
+/// Where a gateway that was told to listen on `host` can be reached.
+fn addresses(host: &str, port: u16) -> std::io::Result<Vec<SocketAddr>> {
     // An address to listen on everywhere is no address to connect to.
     let host = match host {
         "" | "0.0.0.0" => "127.0.0.1",
         "::" | "[::]" => "::1",
         host => host.trim_start_matches('[').trim_end_matches(']'),
     };
-    let mut addrs = (host, port).to_socket_addrs()?;
-    let addr = addrs.next().ok_or(std::io::ErrorKind::AddrNotAvailable)?;
-    let mut connection = TcpStream::connect_timeout(&addr, HEALTH_PATIENCE)?;
-    connection.set_read_timeout(Some(HEALTH_PATIENCE))?;
+    Ok((host, port).to_socket_addrs()?.collect())
+}
+
+/// Asks each address in turn, as a gateway listens on only one of those that a name such as `localhost`
+/// has. If none is healthy, says why the first is not.
+fn find_healthy(addrs: &[SocketAddr]) -> Result<(), String> {
+    let patience = HEALTH_PATIENCE / addrs.len().max(1) as u32;
+    let mut reason = None;
+    for addr in addrs {
+        let found = match ask_health(*addr, patience) {
+            Ok(answer) if answer.starts_with("HTTP/1.1 200") => return Ok(()),
+            Ok(answer) => answer.lines().next().unwrap_or("no answer").to_owned(),
+            Err(error) => error.to_string(),
+        };
+        reason.get_or_insert(found);
+    }
+    Err(reason.unwrap_or_else(|| "the name has no address".to_owned()))
+}
+
+fn ask_health(addr: SocketAddr, patience: Duration) -> std::io::Result<String> {
+    let mut connection = TcpStream::connect_timeout(&addr, patience)?;
+    connection.set_read_timeout(Some(patience))?;
     connection
         .write_all(b"GET /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
     let mut answer = String::new();
@@ -277,4 +311,28 @@ fn say(line: &str) {
 
 fn complain(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn every_address_of_a_name_is_asked_for_its_health() {
+        let closed = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addrs = [&closed, &listener].map(|listener| listener.local_addr().unwrap());
+        drop(closed);
+        let server = std::thread::spawn(move || {
+            let (mut peer, _) = listener.accept().unwrap();
+            assert!(peer.read(&mut [0; 1024]).unwrap() > 0);
+            peer.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+        });
+        assert_eq!(find_healthy(&addrs), Ok(()));
+        server.join().unwrap();
+        assert!(find_healthy(&addrs[..1]).unwrap_err().contains("refused"));
+        assert!(find_healthy(&[]).is_err());
+    }
 }

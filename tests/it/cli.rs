@@ -191,6 +191,32 @@ fn what_cannot_be_meant_is_a_usage_error() {
 }
 
 #[test]
+fn an_empty_variable_is_as_good_as_none() {
+    let folder = folder(VALID);
+    std::fs::create_dir(folder.path().join("config")).unwrap();
+    std::fs::write(folder.path().join("config/provider.json"), "{").unwrap();
+    let names = [
+        "HOST",
+        "PORT",
+        "CONFIG_PATH",
+        "DATA_DIR",
+        "LOG_DIR",
+        "LOG_LEVEL",
+        "LOG_FORMAT",
+        "WORKERS",
+    ];
+    let empty = names.map(|name| (name, ""));
+    for command in [&[][..], &["serve"], &["check"]] {
+        // It gets as far as the file that is the default.
+        let run = run_with(folder.path(), command, &empty);
+        assert_eq!(code(&run), 78, "{command:?}: {}", stderr(&run));
+        assert!(stderr(&run).starts_with("config/provider.json:1:1: "));
+    }
+    let help = run_with(folder.path(), &["--help"], &empty);
+    assert_eq!((code(&help), stderr(&help)), (0, ""));
+}
+
+#[test]
 fn help_names_every_command_and_every_variable() {
     let folder = TempDir::new().unwrap();
     let help = run(folder.path(), &["--help"]);
