@@ -17,7 +17,7 @@ use tokio_cron_scheduler::{Job, JobScheduler};
 
 use crate::clock;
 use crate::config::{Rejected, Source, Watcher};
-use crate::http::Worker;
+use crate::http::{Door, Worker};
 use crate::quota::Quotas;
 use crate::routes;
 use crate::state::Gateway;
@@ -84,7 +84,11 @@ pub async fn serve(settings: Settings, ready: impl FnOnce(SocketAddr)) -> Result
         log::warn!("{warning}");
     }
     let keyed = config.global.api_key.is_some();
-    let host = settings.host.clone().unwrap_or_else(|| default_host(keyed));
+    let door = Door {
+        host: settings.host.clone().unwrap_or_else(|| default_host(keyed)),
+        chosen: settings.host.is_some(),
+    };
+    let host = door.host.as_str();
     if !keyed {
         log::warn!("no api_key is set: whoever reaches {host} can use every provider");
     }
@@ -92,7 +96,7 @@ pub async fn serve(settings: Settings, ready: impl FnOnce(SocketAddr)) -> Result
     let quotas = Quotas::open(&settings.data_dir, clock::now())
         .with_context(|| format!("cannot use the data folder {}", settings.data_dir.display()))?;
     let gateway = Arc::new(Gateway::new(source.clone(), config, quotas));
-    let listener = listen(&host, settings.port)?;
+    let listener = listen(host, settings.port)?;
     let addr = listener
         .local_addr()
         .context("the listener has no address")?;
@@ -110,7 +114,7 @@ pub async fn serve(settings: Settings, ready: impl FnOnce(SocketAddr)) -> Result
         let worker = Worker {
             gateway: serving.clone(),
             client: Client::default(),
-            host: host.clone(),
+            door: door.clone(),
         };
         App::new()
             .app_data(Rc::new(worker))

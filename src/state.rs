@@ -112,6 +112,13 @@ impl Gateway {
         for warning in &new.warnings {
             log::warn!("{warning}");
         }
+        if old.client_key.is_some() && new.client_key.is_none() {
+            // Said at the start of a gateway without a key, too.
+            log::warn!(
+                "no api_key is set any more: whoever reaches the gateway can use every provider; \
+                 where HOST was not set, only this machine may"
+            );
+        }
         let new = Arc::new(new);
         self.snapshot.store(new.clone());
         self.quotas.retain(&|model, provider| {

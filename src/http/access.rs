@@ -1,5 +1,7 @@
 //! Who may come in: one function for every protocol and every route.
 
+use std::net::SocketAddr;
+
 use actix_web::HttpRequest;
 use actix_web::http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, ORIGIN};
 
@@ -21,22 +23,35 @@ pub(crate) enum Access {
     Admin,
 }
 
+/// How the process came to listen where it does.
+#[derive(Clone, Debug)]
+pub struct Door {
+    /// The address or name that is listened on.
+    pub host: String,
+    /// Whether somebody named it, and did not leave it to be decided by whether there is a key.
+    pub chosen: bool,
+}
+
 /// Lets a request in or says why not. Looks at the head alone, so that nobody's body is read in vain.
 pub(super) fn admit(
     access: Access,
     request: &HttpRequest,
     snapshot: &Snapshot,
-    host: &str,
+    door: &Door,
 ) -> Result<(), Failure> {
+    let headers = request.headers();
     let key = match access {
         Access::Open => return Ok(()),
         Access::Client => &snapshot.client_key,
         Access::Admin => &snapshot.admin_key,
     };
-    match key {
-        Some(key) => check(key, request.headers()),
-        None if access == Access::Admin => check_origin(request.headers(), host),
-        None => check_site(request.headers()),
+    if let Some(key) = key {
+        return check(key, headers);
+    }
+    check_peer(request.peer_addr(), door)?;
+    match access {
+        Access::Admin => check_origin(headers, &door.host),
+        _ => check_site(headers, &door.host),
     }
 }
 
@@ -66,14 +81,27 @@ fn presented(headers: &HeaderMap) -> Option<&str> {
         .ok()
 }
 
+/// Without a key and a word on where to listen, only this machine may call. A listener that was opened to
+/// others because there was a key stays open when a reload takes the key away.
+fn check_peer(peer: Option<SocketAddr>, door: &Door) -> Result<(), Failure> {
+    let is_ours = |peer: SocketAddr| peer.ip().to_canonical().is_loopback();
+    if door.chosen || peer.is_some_and(is_ours) {
+        return Ok(());
+    }
+    let message = "only this machine may use the gateway while neither an api_key nor HOST is set";
+    Err(Failure::new(FailureKind::Forbidden, Side::Client, message))
+}
+
 /// Without a key, a page must not spend its visitor's quota. That it may not read the answer does not
-/// keep its browser from sending the request. By the browser's word and not by `Origin`: behind a proxy
-/// that has put in another `Host`, one's own pages would look foreign.
-fn check_site(headers: &HeaderMap) -> Result<(), Failure> {
-    if headers
-        .get(FETCH_SITE)
-        .is_none_or(|site| site != "cross-site")
-    {
+/// keep its browser from sending the request. By the browser's word where it gives one: behind a proxy
+/// that has put in another `Host`, one's own pages would look foreign by `Origin`. It gives none to hosts
+/// that it does not trust, such as another machine by plain http. Programs send neither header.
+fn check_site(headers: &HeaderMap, own_host: &str) -> Result<(), Failure> {
+    let is_let_in = match headers.get(FETCH_SITE) {
+        Some(site) => site != "cross-site",
+        None => !headers.contains_key(ORIGIN) || is_own_page(headers, own_host),
+    };
+    if is_let_in {
         return Ok(());
     }
     let message = "pages of other sites may not use the gateway while no api_key is set";
@@ -83,6 +111,15 @@ fn check_site(headers: &HeaderMap) -> Result<(), Failure> {
 /// Without a key, a page that the operator visits must not be able to drive the gateway: neither by
 /// calling it across origins, nor by a name of its own that it lets resolve to this machine.
 fn check_origin(headers: &HeaderMap, own_host: &str) -> Result<(), Failure> {
+    if is_own_page(headers, own_host) {
+        return Ok(());
+    }
+    let message = "this address may not use /admin while no admin_key is set";
+    Err(Failure::new(FailureKind::Forbidden, Side::Client, message))
+}
+
+/// Whether a request can come from no page but one of ours.
+fn is_own_page(headers: &HeaderMap, own_host: &str) -> bool {
     let text = |name| {
         headers
             .get(name)
@@ -94,11 +131,7 @@ fn check_origin(headers: &HeaderMap, own_host: &str) -> Result<(), Failure> {
             .split_once("://")
             .is_some_and(|(_, origin)| origin.eq_ignore_ascii_case(host))
     });
-    if same_origin && is_local_name(host, own_host) {
-        return Ok(());
-    }
-    let message = "this address may not use /admin while no admin_key is set";
-    Err(Failure::new(FailureKind::Forbidden, Side::Client, message))
+    same_origin && is_local_name(host, own_host)
 }
 
 /// Whether a `Host` cannot be a foreign page's: an address, a name of this machine, or the configured one.
@@ -118,7 +151,7 @@ fn is_local_name(host: &str, own_host: &str) -> bool {
 mod tests {
     use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 
-    use super::{check, check_origin};
+    use super::{Door, check, check_origin, check_peer, check_site};
     use crate::secret::KeyDigest;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -190,6 +223,54 @@ mod tests {
         ] {
             let found = check_origin(&headers(pairs), "gateway.internal").is_ok();
             assert_eq!(found, let_in, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn without_a_key_only_pages_of_this_machine_may_spend() {
+        let own = ("host", "localhost:6010");
+        let foreign = ("origin", "https://evil.example");
+        for (pairs, let_in) in [
+            (&[][..], true),
+            (&[("host", "gateway.example")], true),
+            (&[own, ("origin", "http://localhost:6010")], true),
+            (&[own, foreign], false),
+            (&[own, ("origin", "null")], false),
+            // A name that its owner lets resolve to this machine.
+            (
+                &[("host", "evil.example"), ("origin", "http://evil.example")],
+                false,
+            ),
+            (
+                &[
+                    ("host", "gateway.internal"),
+                    ("origin", "http://gateway.internal"),
+                ],
+                true,
+            ),
+            // Where a browser says of which site a page is, that counts.
+            (&[own, foreign, ("sec-fetch-site", "cross-site")], false),
+            (&[own, foreign, ("sec-fetch-site", "same-origin")], true),
+        ] {
+            let found = check_site(&headers(pairs), "gateway.internal").is_ok();
+            assert_eq!(found, let_in, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn without_a_key_others_may_come_only_where_that_was_said() {
+        for (peer, chosen, let_in) in [
+            ("127.0.0.1:1", false, true),
+            ("127.1.2.3:1", false, true),
+            ("[::1]:1", false, true),
+            ("[::ffff:127.0.0.1]:1", false, true),
+            ("192.168.1.5:1", false, false),
+            ("[2001:db8::1]:1", false, false),
+            ("192.168.1.5:1", true, true),
+        ] {
+            let host = "0.0.0.0".to_owned();
+            let found = check_peer(peer.parse().ok(), &Door { host, chosen });
+            assert_eq!(found.is_ok(), let_in, "{peer}");
         }
     }
 }

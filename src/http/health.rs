@@ -54,21 +54,20 @@ pub(crate) async fn health(visit: Visit) -> Result<HttpResponse, Failure> {
     ))
 }
 
-/// Where the first mistake is and what it is. Secret values are never part of a mistake's words; where
-/// the file lies is nobody's business.
+/// How many mistakes, and where the first is. What they are, and with it the names of models and
+/// providers, is for those who have the log or the admin key.
 fn rejection(rejected: &Rejected) -> String {
-    let count = rejected.problems.len();
-    let said = format!("configuration rejected ({count} mistakes), serving by the old one");
-    match rejected.problems.first() {
-        Some(first) => {
-            let (line, column) = (first.line, first.column);
-            format!(
-                "{said}: line {line}, column {column}: {}: {}",
-                first.path, first.message
-            )
-        }
-        None => said,
+    let mut said = match rejected.problems.len() {
+        1 => "configuration rejected: 1 mistake".to_owned(),
+        count => format!("configuration rejected: {count} mistakes"),
+    };
+    if let Some(first) = rejected.problems.first()
+        && first.line > 0
+    {
+        let (line, column) = (first.line, first.column);
+        said.push_str(&format!(", the first in line {line}, column {column}"));
     }
+    said + "; serving by the old one, see the log or POST /admin/reload"
 }
 
 /// `GET /livez`: the process answers.
@@ -82,4 +81,37 @@ pub(crate) async fn ready(visit: Visit) -> Result<HttpResponse, Failure> {
         return Ok(reply::json(503, &json!({ "status": "draining" })));
     }
     Ok(reply::json(200, &json!({ "status": "ready" })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rejection;
+    use crate::config::{Problem, Rejected};
+
+    #[test]
+    fn a_rejection_tells_places_and_nothing_else() {
+        let problem = |line| Problem {
+            file: "secret.json".to_owned(),
+            line,
+            column: 7,
+            path: "secret-model".to_owned(),
+            message: "found \"secret\"".to_owned(),
+            hint: Some("secret".to_owned()),
+        };
+        for (lines, expected) in [
+            (
+                &[3, 4][..],
+                "configuration rejected: 2 mistakes, the first in line 3, column 7; \
+                 serving by the old one, see the log or POST /admin/reload",
+            ),
+            (
+                &[0],
+                "configuration rejected: 1 mistake; \
+                 serving by the old one, see the log or POST /admin/reload",
+            ),
+        ] {
+            let problems = lines.iter().map(|line| problem(*line)).collect();
+            assert_eq!(rejection(&Rejected { problems }), expected);
+        }
+    }
 }

@@ -12,6 +12,7 @@ mod reply;
 mod visit;
 
 pub(crate) use access::Access;
+pub use access::Door;
 pub(crate) use reply::json;
 pub use visit::Worker;
 pub(crate) use visit::{Visit, endpoint, unknown_path};

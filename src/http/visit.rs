@@ -8,11 +8,14 @@ use actix_web::http::{Method, header};
 use actix_web::web::{self, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::access::{self, Access};
+use super::access::{self, Access, Door};
 use super::{error, reply};
 use crate::chat::{Failure, FailureKind, Side};
 use crate::state::{Gateway, Snapshot};
 use crate::upstream::Client;
+
+/// The longest path in the log, in characters.
+const PATH_SHOWN_MAX: usize = 200;
 
 /// What one worker thread serves with.
 pub struct Worker {
@@ -20,8 +23,8 @@ pub struct Worker {
     pub gateway: Arc<Gateway>,
     /// Its own calls out.
     pub client: Client,
-    /// The host name this process was told to listen on.
-    pub host: String,
+    /// Where this process listens.
+    pub door: Door,
 }
 
 /// A request that was let in.
@@ -81,7 +84,7 @@ where
     let snapshot = worker.gateway.snapshot();
     let keyed = snapshot.client_key.is_some();
     let origin = access != Access::Admin && keyed && request.headers().contains_key(header::ORIGIN);
-    let answered = match access::admit(access, &request, &snapshot, &worker.host) {
+    let answered = match access::admit(access, &request, &snapshot, &worker.door) {
         Ok(()) => {
             let visit = Visit {
                 worker,
@@ -93,13 +96,20 @@ where
             handler(visit).await
         }
         Err(failure) => {
-            log::info!(request_id = &*id, path = request.path(); "Request refused: {}", failure.message);
+            let path = beginning(request.path());
+            log::info!(request_id = &*id, path = path; "Request refused: {}", failure.message);
             Err(failure)
         }
     };
     let mut response = answered.unwrap_or_else(|failure| error::response(&failure));
     reply::stamp(&mut response, &id, origin);
     response
+}
+
+/// As much of a path as a line of the log takes. Who is refused must not fill the disk.
+fn beginning(path: &str) -> &str {
+    let end = path.char_indices().nth(PATH_SHOWN_MAX);
+    end.map_or(path, |(end, _)| &path[..end])
 }
 
 /// The path exists, the method does not. A browser's preflight is answered here, too.
