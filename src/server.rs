@@ -105,8 +105,7 @@ pub async fn serve(settings: Settings, ready: impl FnOnce(SocketAddr)) -> Result
     let signals = signals().context("signals cannot be handled")?;
 
     let reloading = gateway.clone();
-    // Nobody waits for what the watcher finds: it is logged, and shown by /health.
-    let _watcher = Watcher::start(source, Box::new(move |read| drop(reloading.apply(read))));
+    let _watcher = Watcher::start(source, Box::new(move |news| reloading.apply(news)));
     let _housekeeping = housekeeping(gateway.clone()).await?;
 
     let serving = gateway.clone();

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use crate::clock::{self, UnixMillis};
-use crate::config::{Config, Global, Model, Problem, Rejected, Source};
+use crate::config::{Config, Global, Model, News, Problem, Rejected, Source};
 use crate::quota::{Event, Quotas};
 use crate::routing::{Candidate, Health, Name, RetryBudget, Route, Routes, Target, Tier, Wheel};
 use crate::secret::KeyDigest;
@@ -44,7 +44,7 @@ pub struct Snapshot {
     pub warnings: Vec<Problem>,
 }
 
-/// What a reload changed, by `model/provider`.
+/// What a reload changed, by `model/provider`, and what it was warned about.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Providers that were not there before.
@@ -53,6 +53,8 @@ pub struct Changes {
     pub updated: Vec<String>,
     /// Providers that are gone.
     pub removed: Vec<String>,
+    /// What is probably not meant.
+    pub warnings: Vec<Problem>,
 }
 
 impl Gateway {
@@ -85,16 +87,16 @@ impl Gateway {
     pub fn reload(&self) -> Result<Changes, Rejected> {
         let _one_at_a_time = self.reloading.lock();
         // Read while nobody else can reload: else an older file could be served by after a newer one.
-        self.replace(self.source.load())
+        self.replace(self.source.load_settled())
     }
 
-    /// Serves by a configuration that was read, or remembers why it was not accepted.
-    ///
-    /// # Errors
-    /// The mistakes it was given.
-    pub fn apply(&self, read: Result<Config, Rejected>) -> Result<Changes, Rejected> {
+    /// Serves by what the watcher found, unless that was loaded meanwhile or is no longer true. Nobody waits
+    /// for the outcome: it is logged, and shown by `/health`.
+    pub fn apply(&self, news: News) {
         let _one_at_a_time = self.reloading.lock();
-        self.replace(read)
+        if let Some(read) = news.take() {
+            drop(self.replace(read));
+        }
     }
 
     fn replace(&self, read: Result<Config, Rejected>) -> Result<Changes, Rejected> {
@@ -108,7 +110,8 @@ impl Gateway {
         };
         let old = self.snapshot();
         let new = assemble(config, Some(&old), &self.quotas, clock::now());
-        let changes = Changes::between(&old.routes, &new.routes);
+        let mut changes = Changes::between(&old.routes, &new.routes);
+        changes.warnings = new.warnings.clone();
         for warning in &new.warnings {
             log::warn!("{warning}");
         }

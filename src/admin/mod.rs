@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::chat::{Failure, FailureKind, Side};
 use crate::clock::{self, UnixMillis};
+use crate::config::Problem;
 use crate::http::{Visit, json as reply};
 use crate::routing::{Candidate, Route};
 
@@ -46,10 +47,11 @@ pub(crate) async fn reload(visit: Visit) -> Result<HttpResponse, Failure> {
                 "added": changes.added,
                 "updated": changes.updated,
                 "removed": changes.removed,
+                "warnings": worded(&changes.warnings),
             }),
         ),
         Err(rejected) => {
-            let errors: Vec<String> = rejected.problems.iter().map(ToString::to_string).collect();
+            let errors = worded(&rejected.problems);
             let message = "Configuration rejected, the old one stays";
             reply(
                 422,
@@ -57,6 +59,10 @@ pub(crate) async fn reload(visit: Visit) -> Result<HttpResponse, Failure> {
             )
         }
     })
+}
+
+fn worded(problems: &[Problem]) -> Vec<String> {
+    problems.iter().map(ToString::to_string).collect()
 }
 
 /// `GET /admin/providers/{model}`: every provider of a model, and why it would not be chosen now.

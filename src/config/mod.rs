@@ -40,7 +40,7 @@ use crate::routing::Provider;
 use crate::secret::Secret;
 
 pub use problem::{Problem, Rejected};
-pub use source::Source;
+pub use source::{News, Source};
 pub use watch::Watcher;
 pub use zone::zone_of;
 

@@ -4,10 +4,15 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use super::{Config, Outside, Problem, Rejected, parse};
+
+/// How long a file must stay the same to be taken for whole.
+pub(super) const SETTLED: Duration = Duration::from_millis(150);
 
 /// Largest file that is read. A thousand providers fit many times.
 const BYTES_MAX: u64 = 16 << 20;
@@ -23,6 +28,13 @@ pub struct Source {
     path: PathBuf,
     strict: bool,
     judged: Arc<Mutex<Option<Content>>>,
+}
+
+/// A content of the file that was not told yet when it was found.
+pub struct News {
+    pub(super) source: Source,
+    pub(super) content: Content,
+    pub(super) outcome: Result<Config, Rejected>,
 }
 
 /// What a look at the file found.
@@ -53,8 +65,30 @@ impl Source {
     /// # Errors
     /// The file cannot be read, or all its mistakes.
     pub fn load(&self) -> Result<Config, Rejected> {
-        let content = self.look();
-        let outcome = self.judge(&content);
+        self.load_after(|| {})
+    }
+
+    /// As [`load`](Self::load), but a file with mistakes is given the time to be written to its end:
+    /// whoever asks for a reload may be faster than whoever saves. Blocks for that time.
+    ///
+    /// # Errors
+    /// The file cannot be read, or all its mistakes.
+    pub fn load_settled(&self) -> Result<Config, Rejected> {
+        self.load_after(|| thread::sleep(SETTLED))
+    }
+
+    /// Looks once more after `pause` where the first look found mistakes.
+    fn load_after(&self, pause: impl FnOnce()) -> Result<Config, Rejected> {
+        let mut content = self.look();
+        let mut outcome = self.judge(&content);
+        if outcome.is_err() {
+            pause();
+            let now = self.look();
+            if now != content {
+                outcome = self.judge(&now);
+                content = now;
+            }
+        }
         self.remember(content);
         outcome
     }
@@ -103,8 +137,26 @@ impl Source {
     }
 
     /// Takes note that `content` was judged and its outcome told.
-    pub(super) fn remember(&self, content: Content) {
+    fn remember(&self, content: Content) {
         *self.judged.lock() = Some(content);
+    }
+}
+
+impl News {
+    /// What was found, if it still is what the file holds and nobody else has told it by now. It counts as
+    /// told from here on. To be called while nobody else loads, else an older content could be served by
+    /// after a newer one.
+    pub fn take(self) -> Option<Result<Config, Rejected>> {
+        let News {
+            source,
+            content,
+            outcome,
+        } = self;
+        if source.is_known(&content) || source.look() != content {
+            return None;
+        }
+        source.remember(content);
+        Some(outcome)
     }
 }
 
@@ -136,5 +188,59 @@ fn not_utf8(file: &str, valid: &[u8]) -> Rejected {
             message: "found bytes that are not UTF-8, expected UTF-8".to_owned(),
             hint: None,
         }],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(folder: &tempfile::TempDir) -> Source {
+        Source::new(folder.path().join("provider.json"), false)
+    }
+
+    #[test]
+    fn a_file_that_is_half_written_is_read_once_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = source(&folder);
+        let write = |text| fs::write(source.path(), text).unwrap();
+        write("{");
+        assert!(source.load_after(|| write("{}")).is_ok());
+        assert!(source.is_known(&Content::Bytes(b"{}".to_vec())));
+        // What is broken and stays so is told; what is whole is not waited for.
+        write("{");
+        assert!(source.load_after(|| {}).is_err());
+        write("{}");
+        assert!(source.load_after(|| panic!("no need to wait")).is_ok());
+    }
+
+    #[test]
+    fn news_are_taken_once_and_only_while_they_are_true() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = source(&folder);
+        let write = |text| fs::write(source.path(), text).unwrap();
+        let news = || {
+            let content = source.look();
+            let outcome = source.judge(&content);
+            News {
+                source: source.clone(),
+                content,
+                outcome,
+            }
+        };
+        write("{}");
+        assert!(news().take().is_some());
+        assert!(news().take().is_none(), "taken already");
+
+        write("{ }");
+        let older = news();
+        source.load().unwrap();
+        assert!(older.take().is_none(), "loaded by somebody else");
+
+        write("{  }");
+        let older = news();
+        write("{   }");
+        assert!(older.take().is_none(), "no longer true");
+        assert!(news().take().is_some());
     }
 }

@@ -204,7 +204,7 @@ async fn a_reload_says_what_changed() {
         json!({
             "status": "ok",
             "message": "Configuration reloaded",
-            "added": added, "updated": updated, "removed": removed,
+            "added": added, "updated": updated, "removed": removed, "warnings": [],
         })
     };
     let changes = said(json!(["m/three"]), json!(["m/one"]), json!(["m/two"]));

@@ -15,17 +15,13 @@ use std::time::Duration;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use parking_lot::{Condvar, Mutex};
 
-use super::source::{Content, Source};
-use super::{Config, Rejected};
+use super::source::{Content, News, SETTLED, Source};
 
 /// The longest time between two looks. This and the times below add up to less than 2 s.
 const POLL: Duration = Duration::from_millis(600);
 
 /// The shortest time between two looks, however many events there are.
 const BREATH: Duration = Duration::from_millis(50);
-
-/// How long a content must stay the same to be judged.
-const SETTLED: Duration = Duration::from_millis(150);
 
 /// How much longer if it is no valid configuration: it may be half a file.
 const PATIENCE_BROKEN: Duration = Duration::from_millis(400);
@@ -39,8 +35,8 @@ pub struct Watcher {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What is told about each new content, once.
-type OnChange = Box<dyn FnMut(Result<Config, Rejected>) + Send>;
+/// Takes each new content. What it leaves is found again with the next look.
+type OnChange = Box<dyn FnMut(News) + Send>;
 
 /// The state of the watching thread.
 struct Watch {
@@ -71,8 +67,8 @@ struct Raised {
 }
 
 impl Watcher {
-    /// Calls `on_change`, on a thread of its own, with the outcome of each content that differs from
-    /// what `source` or a clone of it loaded last.
+    /// Calls `on_change`, on a thread of its own, with each content that differs from what `source` or a
+    /// clone of it loaded last.
     pub fn start(source: Source, on_change: OnChange) -> Watcher {
         Watcher::start_with(source, on_change, true)
     }
@@ -114,14 +110,11 @@ impl Watch {
                 // Before the look, so that no change falls between the two.
                 hints.follow(self.source.path(), &self.signals);
             }
-            if let Some((content, outcome)) = self.news() {
+            if let Some(news) = self.news() {
                 if self.signals.is_stopped() {
                     return;
                 }
-                (self.on_change)(outcome);
-                // After the call: if another content was loaded meanwhile, the two now differ, and
-                // the next look reports what the file holds.
-                self.source.remember(content);
+                (self.on_change)(news);
                 if let Some(hints) = &mut self.hints {
                     // The folder may have been replaced by another of the same name.
                     *hints = Hints::none();
@@ -134,10 +127,7 @@ impl Watch {
     }
 
     /// What the file holds once it has settled, if that was not told yet.
-    fn news(&self) -> Option<(Content, Result<Config, Rejected>)> {
-        if is_stream(self.source.path()) {
-            return None;
-        }
+    fn news(&self) -> Option<News> {
         let mut content = self.source.look();
         loop {
             if self.source.is_known(&content) {
@@ -153,7 +143,11 @@ impl Watch {
                 _ => PATIENCE_MISSING,
             };
             if self.stays(&mut content, patience) {
-                return Some((content, outcome));
+                return Some(News {
+                    source: self.source.clone(),
+                    content,
+                    outcome,
+                });
             }
         }
     }
@@ -252,11 +246,6 @@ fn folders(path: &Path) -> Vec<PathBuf> {
         .collect();
     folders.dedup();
     folders
-}
-
-/// Whether the path is a pipe or a device, which can be read only once.
-fn is_stream(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use tempfile::TempDir;
 
 use super::*;
+use crate::config::{Config, Rejected};
 
 const IN_TIME: Duration = Duration::from_secs(2);
 
@@ -28,8 +29,10 @@ impl Watched {
         let source = Source::new(folder.path().join("provider.json"), false);
         let _ = source.load();
         let (sender, reports) = channel();
-        let report = move |outcome| {
-            let _ = sender.send(outcome);
+        let report = move |news: News| {
+            if let Some(outcome) = news.take() {
+                let _ = sender.send(outcome);
+            }
         };
         let watcher = Watcher::start_with(source.clone(), Box::new(report), hinted);
         Watched {
@@ -189,7 +192,8 @@ fn a_folder_that_appears_and_is_replaced() {
         let home = folder.path().join("config");
         let source = Source::new(home.join("provider.json"), false);
         let (sender, reports) = channel();
-        let report = move |outcome: Result<Config, Rejected>| {
+        let report = move |news: News| {
+            let Some(outcome) = news.take() else { return };
             let name = outcome.map(|config| config.models[0].name.clone());
             let _ = sender.send(name.map_err(|rejected| rejected.problems.len()));
         };

@@ -30,10 +30,24 @@ async fn a_reload_over_http_serves_by_the_new_file_at_once() {
             "added": ["new/a"],
             "updated": [],
             "removed": ["old/a"],
+            "warnings": [],
         })
     );
     assert_eq!(gateway.client().get("/v1/models/new").await.status, 200);
     assert_eq!(gateway.client().get("/v1/models/old").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_reload_over_http_tells_its_warnings() {
+    let simulator = simulator("hi").await;
+    let gateway = Gateway::start(&named("m", &simulator));
+    let misspelt = model([provider("a", &simulator, json!({ "wieght": 1 }))]);
+    gateway.write_config(&misspelt);
+    let warnings = reload(&gateway).await.json()["warnings"].clone();
+    assert_eq!(warnings.as_array().map(Vec::len), Some(1));
+    let warning = warnings[0].as_str().unwrap();
+    assert!(warning.contains("m.providers[0].wieght: found an unknown key"));
+    assert!(warning.contains("did you mean `weight`?"));
 }
 
 #[tokio::test]

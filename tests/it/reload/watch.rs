@@ -200,6 +200,23 @@ async fn the_watcher_too_tells_of_a_broken_file_and_of_its_repair() {
 }
 
 #[tokio::test]
+async fn what_was_asked_for_is_not_told_again_by_the_watcher() {
+    let simulator = simulator("hi").await;
+    let gateway = Gateway::start(&named("old", &simulator));
+    fs::write(gateway.path("provider.json"), "{").unwrap();
+    // By now the watcher has seen it, and gives it half a second to become whole.
+    tokio::time::sleep(ms(100)).await;
+    let refused = gateway.client().post("/admin/reload", &json!({})).await;
+    assert_eq!(refused.status, 422);
+    tokio::time::sleep(ms(1200)).await;
+    let told = gateway
+        .log()
+        .matches("ERROR configuration rejected")
+        .count();
+    assert_eq!(told, 1, "{}", gateway.log());
+}
+
+#[tokio::test]
 async fn reloads_at_the_same_time_end_with_what_the_file_holds() {
     let simulator = simulator("hi").await;
     let gateway = Gateway::start(&named("old", &simulator));
