@@ -21,6 +21,7 @@ use crate::http::{Door, Worker};
 use crate::quota::Quotas;
 use crate::routes;
 use crate::state::Gateway;
+use crate::telemetry;
 use crate::upstream::Client;
 
 /// Streams that are still running when the process is told to stop may run on for this long.
@@ -143,8 +144,9 @@ pub async fn serve(settings: Settings, ready: impl FnOnce(SocketAddr)) -> Result
     .context("cannot listen")?
     .run();
 
-    let [hangup, terminate, interrupt] = signals;
+    let [hangup, user, terminate, interrupt] = signals;
     actix_rt::spawn(reload_on(hangup, gateway.clone()));
+    actix_rt::spawn(reopen_on(user));
     let told_twice = stop_on([terminate, interrupt], gateway.clone(), server.handle());
     ready(addr);
     let served = tokio::select! {
@@ -221,10 +223,11 @@ async fn housekeeping(gateway: Arc<Gateway>) -> anyhow::Result<JobScheduler> {
     Ok(scheduler)
 }
 
-/// The signals we follow: SIGHUP, SIGTERM, SIGINT.
-fn signals() -> io::Result<[Signal; 3]> {
+/// The signals we follow: SIGHUP, SIGUSR1, SIGTERM, SIGINT.
+fn signals() -> io::Result<[Signal; 4]> {
     Ok([
         signal(SignalKind::hangup())?,
+        signal(SignalKind::user_defined1())?,
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
     ])
@@ -237,6 +240,13 @@ async fn reload_on(mut hangup: Signal, gateway: Arc<Gateway>) {
         let gateway = gateway.clone();
         // The outcome is logged where it is applied.
         let _ = actix_rt::task::spawn_blocking(move || gateway.reload()).await;
+    }
+}
+
+/// Each signal opens the log file again, as nginx does: rotation scripts send it.
+async fn reopen_on(mut user: Signal) {
+    while user.recv().await.is_some() {
+        telemetry::reopen();
     }
 }
 

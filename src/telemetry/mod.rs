@@ -5,3 +5,4 @@ mod record;
 mod sink;
 
 pub use record::{Outcome, Record};
+pub use sink::reopen;

@@ -392,3 +392,18 @@ async fn no_key_and_no_prompt_is_ever_logged() {
         }
     }
 }
+
+#[tokio::test]
+async fn the_file_is_opened_anew_at_a_signal_and_its_folder_made_again() {
+    let simulator = simulator(Answer::text("Hello!")).await;
+    let gateway = Gateway::start(&model([provider("a", &simulator, json!({}))]));
+    std::fs::remove_dir_all(gateway.path("logs")).unwrap();
+    gateway.signal("USR1");
+    // No line is needed for that.
+    let file = gateway.path("logs/gateway.log");
+    gateway
+        .wait_for("new file", || file.exists().then_some(()))
+        .await;
+    ask_as(&gateway, "after").await;
+    gateway.wait_for_log("request_id=after path=").await;
+}
