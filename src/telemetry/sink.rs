@@ -19,6 +19,9 @@ const BUFFER_MAX: usize = 8 * 1024 * 1024;
 /// all, and logging costs a request no system call.
 const GATHER: Duration = Duration::from_millis(20);
 
+/// A batch of this size is written at once: larger ones push what requests work on out of the cache.
+const BATCH: usize = 128 * 1024;
+
 /// How often the file is checked for having been rotated away.
 const ROTATION_CHECK: Duration = Duration::from_secs(1);
 
@@ -126,10 +129,11 @@ impl Sink {
             state.dropped += 1;
             return;
         }
-        let was_empty = state.waiting.is_empty();
+        let before = state.waiting.len();
         state.waiting.extend_from_slice(line);
+        let now = state.waiting.len();
         drop(state);
-        if was_empty {
+        if before == 0 || (before < BATCH && now >= BATCH) {
             self.0.arrived.notify_one();
         }
     }
@@ -161,7 +165,7 @@ impl Shared {
         while state.waiting.is_empty() && !state.reopen {
             self.arrived.wait(&mut state);
         }
-        if !state.hurry && !state.reopen {
+        if !state.hurry && !state.reopen && state.waiting.len() < BATCH {
             self.arrived.wait_for(&mut state, GATHER);
         }
         std::mem::swap(&mut state.waiting, &mut batch.lines);
