@@ -20,6 +20,8 @@ pub(super) struct Ledger {
     tokens_held: u64,
     /// Reservations of this term that have not ended, committed ones included.
     in_flight: u64,
+    /// Estimates that are counted as used by answers that have not ended. Some of it may come back.
+    unsettled: u64,
     /// The roll-over that nobody was told about yet.
     rollover: Option<Rollover>,
 }
@@ -68,6 +70,8 @@ pub struct Standing {
     pub requests_held: u64,
     /// Estimated tokens held by them.
     pub tokens_held: u64,
+    /// Reservations of this period that have not ended, those of committed answers included.
+    pub in_flight: u64,
     /// What may be used.
     pub limits: Limits,
     /// When the counts were zero last because of a tick or the operator; `None` if never.
@@ -119,6 +123,7 @@ impl Ledger {
             requests_held: 0,
             tokens_held: 0,
             in_flight: 0,
+            unsettled: 0,
             rollover: None,
         };
         ledger.roll(now);
@@ -136,7 +141,8 @@ impl Ledger {
             self.period_end = UnixMillis(i64::MAX);
             return;
         };
-        let period = schedule.period(now);
+        // A clock that was set back must not name the end of a period that is long over.
+        let period = schedule.period(now.max(self.tally.period_start));
         self.period_end = period.end;
         if period.start <= self.tally.period_start {
             return;
@@ -168,7 +174,8 @@ impl Ledger {
         self.roll(now);
         self.limits = limits;
         self.tally.version += 1;
-        let period = self.limits.schedule.as_ref().map(|s| s.period(now));
+        let at = now.max(self.tally.period_start);
+        let period = self.limits.schedule.as_ref().map(|s| s.period(at));
         self.period_end = period.map_or(UnixMillis(i64::MAX), |p| p.end);
         if let Some(period) = period {
             self.tally.period_start = self.tally.period_start.max(period.start);
@@ -211,9 +218,11 @@ impl Ledger {
             (Room::Held, _) => (Unit::Requests, Room::Held),
             (Room::Free, Room::Held) => (Unit::Tokens, Room::Held),
         };
+        // A reset gives nothing to a limit of 0.
+        let never = self.limits.requests == Some(0) || self.limits.tokens == Some(0);
         Err(Exhausted {
             what,
-            resets_at: self.next_reset(),
+            resets_at: self.next_reset().filter(|_| !never),
             temporary: room == Room::Held,
         })
     }
@@ -228,6 +237,7 @@ impl Ledger {
             return None;
         }
         self.give_back(hold);
+        self.unsettled += hold.tokens;
         Some(self.count(1, hold.tokens))
     }
 
@@ -237,6 +247,7 @@ impl Ledger {
             return None;
         }
         self.in_flight -= 1;
+        self.end_of_counted(hold);
         match hold.counted_in {
             None => {
                 self.give_back(hold);
@@ -256,6 +267,7 @@ impl Ledger {
             return;
         }
         self.in_flight -= 1;
+        self.end_of_counted(hold);
         if hold.counted_in.is_none() {
             self.give_back(hold);
         }
@@ -271,6 +283,7 @@ impl Ledger {
             tokens: self.tally.tokens,
             requests_held: self.requests_held,
             tokens_held: self.tokens_held,
+            in_flight: self.in_flight,
             limits: self.limits.clone(),
             last_reset: self.last_reset,
             next_reset: self.next_reset(),
@@ -297,7 +310,9 @@ impl Ledger {
         let used = self.tally.tokens;
         match self.limits.tokens {
             None => Room::Free,
-            Some(limit) if used >= limit => Room::Spent,
+            Some(limit) if used.saturating_sub(self.unsettled) >= limit => Room::Spent,
+            // Estimates fill the rest, and most answers are shorter than that.
+            Some(limit) if used >= limit => Room::Held,
             Some(limit) if self.tokens_held + tokens <= limit - used => Room::Free,
             Some(_) if self.in_flight == 0 => Room::Free,
             Some(_) => Room::Held,
@@ -307,6 +322,13 @@ impl Ledger {
     fn give_back(&mut self, hold: &Hold) {
         self.requests_held -= 1;
         self.tokens_held -= hold.tokens;
+    }
+
+    /// The estimate of a committed hold is replaced by the real number, or counts for good.
+    fn end_of_counted(&mut self, hold: &Hold) {
+        if hold.counted_in == Some(self.tally.id) {
+            self.unsettled -= hold.tokens;
+        }
     }
 
     fn count(&mut self, requests: u64, tokens: u64) -> Tally {
@@ -320,5 +342,6 @@ impl Ledger {
         self.tally.version += 1;
         self.tally.requests = 0;
         self.tally.tokens = 0;
+        self.unsettled = 0;
     }
 }

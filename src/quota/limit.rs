@@ -38,7 +38,8 @@ pub enum Unit {
 pub struct Exhausted {
     /// Which limit is in the way.
     pub what: Unit,
-    /// When the counts return to zero; `None` if they never do.
+    /// When the counts return to zero; `None` if they never do, or if that would not help because a
+    /// limit is 0.
     pub resets_at: Option<UnixMillis>,
     /// Whether the room is only held by requests in flight, and may be free again in a moment.
     pub temporary: bool,

@@ -106,6 +106,71 @@ fn the_last_tokens_remain_usable_by_one_at_a_time() {
 }
 
 #[test]
+fn what_running_answers_may_give_back_is_not_spent() {
+    let account = Account::detached(hourly(10, 1000), NOW);
+    let temporary = |now| account.reserve(1, now).unwrap_err().temporary;
+    let mut large = account.reserve(1000, NOW).unwrap();
+    large.commit();
+    assert!(temporary(NOW));
+    large.settle(30);
+    // An answer that ends without a number keeps its estimate for good.
+    let mut dropped = account.reserve(970, NOW).unwrap();
+    dropped.commit();
+    assert!(temporary(NOW));
+    drop(dropped);
+    assert!(!temporary(NOW));
+
+    // Neither a reset nor a tick leaves anything behind.
+    let later = minutes(31);
+    for clear in [
+        (|account, now| Account::reset(account, 7, now)) as fn(&Account, UnixMillis),
+        |account, _| {
+            account.roll(minutes(31));
+        },
+    ] {
+        let account = Account::detached(hourly(10, 1000), NOW);
+        let mut old = account.reserve(1000, NOW).unwrap();
+        old.commit();
+        clear(&account, NOW);
+        account.reserve(1000, later).unwrap().settle(1000);
+        assert!(!account.reserve(1, later).unwrap_err().temporary);
+        old.settle(1);
+        assert!(!account.reserve(1, later).unwrap_err().temporary);
+    }
+}
+
+#[test]
+fn committed_answers_are_in_flight_until_they_end() {
+    let account = Account::detached(limits(10, 1000), NOW);
+    let mut committed = account.reserve(1, NOW).unwrap();
+    committed.commit();
+    let standing = account.standing(NOW);
+    assert_eq!((standing.requests_held, standing.in_flight), (0, 1));
+    committed.settle(1);
+    assert_eq!(account.standing(NOW).in_flight, 0);
+}
+
+#[test]
+fn a_clock_set_back_names_the_reset_of_the_period_that_is_counted() {
+    let ahead = minutes(31);
+    let account = Account::detached(hourly(1, 1000), ahead);
+    account.reserve(1, ahead).unwrap().settle(1);
+    let noon = account.standing(ahead).next_reset;
+    // As a reload that edits the limits would, by a clock that was set back.
+    account.set_limits(hourly(1, 2000), minutes(-600));
+    let refused = account.reserve(1, minutes(-600)).unwrap_err();
+    assert_eq!(refused.resets_at, noon);
+}
+
+#[test]
+fn a_limit_of_zero_promises_no_reset() {
+    for (requests, tokens) in [(0, 9), (9, 0)] {
+        let account = Account::detached(hourly(requests, tokens), NOW);
+        assert_eq!(account.peek(NOW).unwrap_err().resets_at, None);
+    }
+}
+
+#[test]
 fn a_limit_of_zero_admits_nothing_and_none_admits_everything() {
     for (requests, tokens) in [(Some(0), None), (None, Some(0))] {
         let none = Limits {
