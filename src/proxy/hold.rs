@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use crate::clock;
-use crate::protocol::openai::Call;
+use crate::protocol::openai::{Call, Endpoint};
 use crate::quota::{Count, Exhausted, Reservation};
 use crate::routing::Candidate;
 use crate::upstream::Sent;
 
 /// A reservation that ends in exactly one way: failed, or settled. Dropped before that, the client has
-/// left: if the request was sent by then, the provider will have counted it, so it counts.
+/// left: if the request was sent by then, the provider will have counted it, so it counts, and with the
+/// usual length of an answer, which the provider may well have written.
 pub(super) struct Hold {
     reservation: Option<Reservation>,
-    prompt_tokens: u64,
+    /// What is charged if the client leaves before the answer.
+    abandoned: u64,
     count: Count,
     sent: Sent,
 }
@@ -24,11 +26,14 @@ impl Hold {
         call: &Call,
         sent: Sent,
     ) -> Result<Hold, Exhausted> {
-        let estimate = candidate.estimate(call.prompt_tokens, call.max_tokens);
+        // Embeddings are numbers, which are not billed.
+        let embeds = call.endpoint == Endpoint::Embeddings;
+        let answer_max = if embeds { Some(0) } else { call.max_tokens };
+        let estimate = candidate.estimate(call.prompt_tokens, answer_max);
         let reservation = candidate.account.reserve(estimate, clock::now())?;
         Ok(Hold {
             reservation: Some(reservation),
-            prompt_tokens: call.prompt_tokens,
+            abandoned: candidate.likely(call.prompt_tokens, answer_max),
             count: candidate.provider.count,
             sent,
         })
@@ -64,7 +69,7 @@ impl Drop for Hold {
         if let Some(reservation) = self.reservation.take()
             && self.sent.get()
         {
-            reservation.settle(self.prompt_tokens);
+            reservation.settle(self.abandoned);
         }
     }
 }

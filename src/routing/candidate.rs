@@ -28,6 +28,11 @@ pub struct Candidate {
     pub pattern: bool,
 }
 
+/// Tokens of an answer of which nothing is known: no bound in the request, and no answer seen yet. With
+/// none at all, as many requests as come at once would pass a limit together; this is about what chat
+/// answers take.
+const ANSWER_TOKENS_DEFAULT: u64 = 512;
+
 impl Candidate {
     /// The model's name at the provider; `rest` is what the client's name had in place of the `*`.
     pub fn model(&self, rest: Option<&str>) -> Name {
@@ -46,10 +51,21 @@ impl Candidate {
 
     /// What to hold for a request: the prompt, and the answer's bound or its usual length.
     pub fn estimate(&self, prompt_tokens: u64, max_tokens: Option<u64>) -> u64 {
-        let answer = max_tokens
-            .or_else(|| self.health.expected_answer())
-            .unwrap_or(0);
+        let answer = max_tokens.unwrap_or_else(|| self.usual_answer());
         prompt_tokens.saturating_add(answer)
+    }
+
+    /// What a request most likely took whose answer nobody waited for: unlike an estimate it is no more
+    /// than usual, also when the request allows more.
+    pub fn likely(&self, prompt_tokens: u64, max_tokens: Option<u64>) -> u64 {
+        let answer = self.usual_answer().min(max_tokens.unwrap_or(u64::MAX));
+        prompt_tokens.saturating_add(answer)
+    }
+
+    fn usual_answer(&self) -> u64 {
+        self.health
+            .expected_answer()
+            .unwrap_or(ANSWER_TOKENS_DEFAULT)
     }
 
     /// Why it would not be chosen now, in one word for people; `None` when it would.

@@ -53,7 +53,7 @@ async fn stats_count_what_each_provider_served() {
     let unlimited = json!({
         "requests": 0, "tokens": 0, "last_reset": null,
         "limit_requests": null, "limit_tokens": null, "next_reset": null,
-        "requests_in_flight": 0, "tokens_reserved": 0,
+        "requests_in_flight": 0, "in_flight": 0, "tokens_reserved": 0,
         "remaining_requests": null, "remaining_tokens": null,
     });
     let expected = json!({
@@ -61,7 +61,7 @@ async fn stats_count_what_each_provider_served() {
             "a": {
                 "requests": 3, "tokens": 60,
                 "limit_requests": 10, "limit_tokens": 5000,
-                "requests_in_flight": 0, "tokens_reserved": 0,
+                "requests_in_flight": 0, "in_flight": 0, "tokens_reserved": 0,
                 "remaining_requests": 7, "remaining_tokens": 4940,
             },
             "b": unlimited,

@@ -10,13 +10,13 @@ use tempfile::TempDir;
 use crate::support::{Gateway, global, model, ms, provider};
 
 /// A clock for a gateway, by `libfaketime`. Moves on by itself.
-struct Clock {
+pub struct Clock {
     folder: TempDir,
 }
 
 impl Clock {
     /// At this moment, in UTC: `2026-11-20 23:59:57`.
-    fn at(text: &str) -> Clock {
+    pub fn at(text: &str) -> Clock {
         let clock = Clock {
             folder: TempDir::new().unwrap(),
         };
@@ -43,7 +43,7 @@ impl Clock {
     }
 
     /// Starts a gateway by this clock.
-    fn start(&self, config: &Value) -> Gateway {
+    pub fn start(&self, config: &Value) -> Gateway {
         self.start_in(config, &[])
     }
 
@@ -128,7 +128,7 @@ fn logged_at(log: &str, text: &str) -> DateTime<Utc> {
 #[tokio::test]
 async fn a_period_ends_within_a_second_of_the_tick_though_nobody_asks() {
     let simulator = simulator().await;
-    let clock = Clock::at("2026-11-20 23:59:57");
+    let clock = Clock::at("2026-11-20 23:58:00");
     let gateway = clock.start(&model([provider("a", &simulator, limited(2, "0 0 * * *"))]));
     ask(&gateway, 2).await;
     let spent = gateway.chat("hi").await;
@@ -136,6 +136,7 @@ async fn a_period_ends_within_a_second_of_the_tick_though_nobody_asks() {
     assert_eq!(spent.json()["error"]["resets_at"], "2026-11-21T00:00:00Z");
     assert_eq!(gateway.stats("a").await["requests"], 2);
 
+    clock.set("2026-11-20 23:59:59");
     let log = gateway.wait_for_log("Reset usage").await;
 
     let late = logged_at(&log, "Reset usage") - moment("2026-11-21 00:00:00");
@@ -195,6 +196,9 @@ async fn ticks_missed_while_it_was_down_are_one_reset_at_start() {
     clock.set("2026-11-25 15:59:00");
     gateway.launch();
     assert_eq!(gateway.stats("a").await["requests"], 1);
+    // A round of housekeeping that saves this has logged whatever it reset.
+    ask(&gateway, 1).await;
+    saved(&gateway, "a", 2).await;
     assert_eq!(count(&gateway.log(), "Reset usage"), 1);
 }
 
@@ -245,7 +249,7 @@ async fn a_reset_comes_at_the_midnight_of_its_zone() {
     let simulator = simulator().await;
     let mut kathmandu = limited(2, "0 0 * * *");
     kathmandu["rate_limit"]["tz"] = json!("Asia/Kathmandu");
-    let clock = Clock::at("2026-11-20 18:14:58");
+    let clock = Clock::at("2026-11-20 18:13:00");
     let gateway = clock.start(&model([
         provider("there", &simulator, kathmandu),
         provider(
@@ -256,6 +260,7 @@ async fn a_reset_comes_at_the_midnight_of_its_zone() {
     ]));
     ask(&gateway, 2).await;
     saved(&gateway, "there", 1).await;
+    clock.set("2026-11-20 18:14:59");
     let log = gateway.wait_for_log("Reset usage").await;
     assert!(logged_at(&log, "Reset usage") >= moment("2026-11-20 18:15:00"));
     let file = saved(&gateway, "there", 0).await;
@@ -300,7 +305,12 @@ async fn a_clock_set_back_before_the_start_resets_nothing() {
     assert!(gateway.stop().success());
     clock.set("2026-11-18 12:00:30");
     gateway.launch();
-    assert_eq!(gateway.stats("a").await["requests"], 3);
+    let stats = gateway.stats("a").await;
+    assert_eq!(stats["requests"], 3);
+    assert_eq!(stats["next_reset"], "2026-11-21T00:00:00Z");
+    // A round of housekeeping that saves this has logged whatever it reset.
+    ask(&gateway, 1).await;
+    saved(&gateway, "a", 4).await;
     assert_eq!(count(&gateway.log(), "Reset usage"), 0);
 }
 
@@ -319,9 +329,9 @@ async fn a_clock_set_forward_resets_at_once() {
 
 #[tokio::test]
 async fn a_stream_that_began_before_the_tick_is_not_counted_after_it() {
-    let words = api_gateway::simulator::Answer::words(8).drip(8, ms(700));
+    let words = api_gateway::simulator::Answer::words(8).drip(8, ms(300));
     let simulator = Simulator::start(words).await.unwrap();
-    let clock = Clock::at("2026-11-20 23:59:57");
+    let clock = Clock::at("2026-11-20 23:58:00");
     let gateway = clock.start(&model([provider("a", &simulator, limited(5, "0 0 * * *"))]));
     let question = crate::support::gateway::chat_stream("hi");
     let mut stream = gateway
@@ -331,6 +341,7 @@ async fn a_stream_that_began_before_the_tick_is_not_counted_after_it() {
     stream.next_event().await.unwrap();
     assert_eq!(gateway.stats("a").await["requests"], 1);
 
+    clock.set("2026-11-20 23:59:59");
     let log = gateway.wait_for_log("Reset usage").await;
     assert!(log.contains("Reset usage model=m provider=a requests=1 "));
     assert!(!stream.ended_cleanly());
@@ -341,7 +352,7 @@ async fn a_stream_that_began_before_the_tick_is_not_counted_after_it() {
         (
             &stats["requests"],
             &stats["tokens"],
-            &stats["requests_in_flight"],
+            &stats["in_flight"],
             &stats["tokens_reserved"]
         ),
         (&json!(0), &json!(0), &json!(0), &json!(0))

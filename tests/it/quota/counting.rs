@@ -164,3 +164,24 @@ async fn a_request_whose_client_left_while_the_provider_worked_counts_once() {
     assert!(simulator.wait_until(|seen| seen.abandoned == 1, SOON).await);
     assert_eq!(settled(&gateway, "a").await["requests"], 1);
 }
+
+#[tokio::test]
+async fn a_client_that_leaves_before_the_answer_pays_for_a_usual_one() {
+    let embedding = json!({ "model": "m", "input": "hi" });
+    let mut bounded = chat("hi");
+    bounded["max_tokens"] = json!(20);
+    for (path, question, usual) in [
+        (CHAT, chat("hi"), 512..600),
+        (CHAT, bounded, 20..100),
+        ("/v1/embeddings", embedding, 1..100),
+    ] {
+        let simulator = simulator(Behavior::hanging()).await;
+        let gateway = Gateway::start(&model([provider("a", &simulator, requests(2))]));
+        let left = gateway.client().begin_post(path, &question).await;
+        assert!(simulator.wait_until(|seen| seen.in_flight == 1, SOON).await);
+        drop(left);
+        assert!(simulator.wait_until(|seen| seen.abandoned == 1, SOON).await);
+        let tokens = settled(&gateway, "a").await["tokens"].as_u64().unwrap();
+        assert!(usual.contains(&tokens), "{path}: {tokens}");
+    }
+}

@@ -34,7 +34,8 @@ async fn settled(gateway: &Gateway, name: &str) -> Value {
     let since = std::time::Instant::now();
     loop {
         let stats = gateway.stats(name).await;
-        if stats["requests_in_flight"] == 0 && stats["tokens_reserved"] == 0 {
+        // Not `requests_in_flight` alone: a committed answer that never ends would be missed.
+        if stats["in_flight"] == 0 && stats["tokens_reserved"] == 0 {
             return stats;
         }
         assert!(since.elapsed() < SOON, "still held: {stats}");
