@@ -26,6 +26,8 @@ pub struct Gateway {
     /// Reloads come from the watcher, a signal and over HTTP: one at a time.
     reloading: Mutex<()>,
     rejected: Mutex<Option<Rejected>>,
+    /// What was last told of the quota's store, so that trouble is told once and not every second.
+    trouble: Mutex<Option<String>>,
     draining: AtomicBool,
     reloads: AtomicU64,
 }
@@ -70,6 +72,7 @@ impl Gateway {
             source,
             reloading: Mutex::new(()),
             rejected: Mutex::new(None),
+            trouble: Mutex::new(None),
             draining: AtomicBool::new(false),
             reloads: AtomicU64::new(0),
         }
@@ -125,7 +128,7 @@ impl Gateway {
         let new = Arc::new(new);
         self.snapshot.store(new.clone());
         self.quotas.retain(&|model, provider| {
-            let route = new.routes.named(model);
+            let route = own_route(&new.routes, model);
             route.is_some_and(|route| route.candidates().any(|c| c.provider.name == provider))
         });
         *self.rejected.lock() = None;
@@ -183,6 +186,20 @@ impl Gateway {
                 ),
             }
         }
+        self.tell_trouble();
+    }
+
+    /// Logs trouble with the quota's store when it appears or changes, and that it has passed.
+    fn tell_trouble(&self) {
+        let trouble = self.quotas.trouble();
+        let mut told = self.trouble.lock();
+        if *told != trouble {
+            match &trouble {
+                Some(reason) => log::error!("usage is not safe on disk: {reason}"),
+                None => log::info!("usage is safe on disk again"),
+            }
+            *told = trouble;
+        }
     }
 
     /// Says that the process is about to stop.
@@ -208,7 +225,7 @@ fn assemble(config: Config, old: Option<&Snapshot>, quotas: &Quotas, now: UnixMi
     let routes = models
         .into_iter()
         .map(|model| {
-            let old = old.and_then(|old| old.routes.named(&model.name));
+            let old = old.and_then(|old| own_route(&old.routes, &model.name));
             route(model, old.map(Arc::as_ref), quotas, now)
         })
         .collect();
@@ -227,6 +244,12 @@ fn assemble(config: Config, old: Option<&Snapshot>, quotas: &Quotas, now: UnixMi
         global,
         warnings,
     }
+}
+
+/// The route of the model that has this very name. An alias finds the route of another model, whose
+/// providers may have the same names.
+fn own_route<'a>(routes: &'a Routes, name: &str) -> Option<&'a Arc<Route>> {
+    routes.named(name).filter(|route| route.model == name)
 }
 
 fn route(model: Model, old: Option<&Route>, quotas: &Quotas, now: UnixMillis) -> Route {
