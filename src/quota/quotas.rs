@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use std::{io, mem};
 
 use parking_lot::Mutex;
@@ -15,7 +16,7 @@ use super::account::Account;
 use super::journal::{self, Journal};
 use super::ledger::{Ledger, Tally};
 use super::limit::Limits;
-use super::store::{self, OpenError, Store, UsageFile, Written};
+use super::store::{self, OpenError, ReadError, Stopwatch, Store, UsageFile, Written};
 use crate::clock::UnixMillis;
 
 /// All accounts, and the folder that remembers them.
@@ -73,6 +74,8 @@ struct Book {
     recovered: HashMap<u64, Tally>,
     /// Whether older segments wait until the readable files contain what they know.
     older_segments: bool,
+    /// What could not be brought up to what the journal knew, as we have no right to it.
+    passed_over: Option<String>,
     events: Vec<Event>,
 }
 
@@ -82,6 +85,8 @@ struct Entry {
     account: Arc<Account>,
     /// Whether we know of a file. If it is missing then, the operator deleted it.
     on_disk: bool,
+    /// Whether it was deleted after the configuration had let go of the account: then it stays so.
+    deleted: bool,
     /// The version in the file; 0 if that says something else than the account.
     saved: u64,
     /// When saving was last tried: the others' turn comes first.
@@ -95,6 +100,9 @@ struct Entry {
 /// How many files are saved at most in one round, each with a sync of some milliseconds, so that
 /// a round never delays the resets of the next second.
 const SAVES_PER_ROUND: usize = 64;
+
+/// How long one round may save, as a sync may take much longer on a busy disk.
+const SAVING_PER_ROUND: Duration = Duration::from_millis(500);
 
 impl Quotas {
     /// Opens `<data_dir>/usage`, and creates it if needed.
@@ -116,6 +124,7 @@ impl Quotas {
                 entries: BTreeMap::new(),
                 recovered,
                 older_segments: true,
+                passed_over: None,
                 events: Vec::new(),
             }),
             trouble: Mutex::new(None),
@@ -167,13 +176,16 @@ impl Quotas {
     pub fn maintain(&self, now: UnixMillis) -> Vec<Event> {
         let mut book = self.book.lock();
         book.roll(now);
+        let lock = self.store.keep_locked();
         if self.journal.renew() {
             book.older_segments = true;
         }
         let outcome = self.save(&mut book, now);
         book.forget();
         let failed = book.entries.values().find_map(|e| e.failure.clone());
-        *self.trouble.lock() = failed.or(outcome.err().map(|e| e.to_string()));
+        let trouble = lock.err().map(|e| e.to_string()).or(failed);
+        let trouble = trouble.or(outcome.err().map(|e| e.to_string()));
+        *self.trouble.lock() = trouble.or_else(|| book.passed_over.clone());
         mem::take(&mut book.events)
     }
 
@@ -183,7 +195,7 @@ impl Quotas {
     /// The first file that could not be written; the others are written all the same.
     pub fn flush(&self, now: UnixMillis) -> io::Result<()> {
         let mut book = self.book.lock();
-        book.save(usize::MAX, now)
+        book.save(usize::MAX, None, now)
     }
 
     /// What keeps counts from being written, for people; `None` if all is well. Serving goes on,
@@ -196,10 +208,15 @@ impl Quotas {
     /// Saves some accounts; or all, if older segments of the journal wait for it.
     fn save(&self, book: &mut Book, now: UnixMillis) -> io::Result<()> {
         if !book.older_segments {
-            return book.save(SAVES_PER_ROUND, now);
+            return book.save(
+                SAVES_PER_ROUND,
+                Some(Stopwatch::start(SAVING_PER_ROUND)),
+                now,
+            );
         }
-        book.save(usize::MAX, now)?;
-        self.catch_up(book)?;
+        book.save(usize::MAX, None, now)?;
+        let passed_over = self.catch_up(book)?;
+        book.passed_over = passed_over;
         self.journal.discard_older()?;
         book.recovered.clear();
         book.older_segments = false;
@@ -207,19 +224,34 @@ impl Quotas {
     }
 
     /// Brings the files of accounts that are not in use up to what the journal knows of them.
-    fn catch_up(&self, book: &Book) -> io::Result<()> {
+    /// Tells the first that we have no right to: waiting for that would keep the journal for ever. Any
+    /// other failure may pass, and until it does the journal is all there is.
+    fn catch_up(&self, book: &Book) -> io::Result<Option<String>> {
         let in_use: HashSet<&Path> = book.entries.values().map(|e| e.path.as_path()).collect();
-        for path in self.store.paths()? {
-            // What cannot be read is set aside and told when its account is used.
-            if !in_use.contains(path.as_path())
-                && let Ok(Some(mut file)) = store::read(&path)
-                && let Some(tally) = book.recovered.get(&file.tally().id)
-                && file.catch_up(tally)
-            {
-                store::write(&path, &file, true)?;
+        let (paths, mut passed_over) = self.store.paths()?;
+        for path in paths {
+            if in_use.contains(path.as_path()) {
+                continue;
+            }
+            let brought_up = match store::read(&path) {
+                Ok(Some(mut file)) => match book.recovered.get(&file.tally().id) {
+                    Some(tally) if file.catch_up(tally) => {
+                        store::write(&path, &file, true).map(|_| ())
+                    }
+                    _ => Ok(()),
+                },
+                // What makes no sense is set aside and told when its account is used.
+                Ok(None) | Err(ReadError::Corrupt(_)) => Ok(()),
+                Err(ReadError::Io(error)) => Err(error),
+            };
+            match brought_up {
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    passed_over.get_or_insert(format!("{}: {error}", path.display()));
+                }
+                brought_up => brought_up?,
             }
         }
-        Ok(())
+        Ok(passed_over)
     }
 
     /// The account as it is stored, or a new one.
@@ -272,6 +304,7 @@ impl Quotas {
             path,
             account: Account::journaled(ledger, Arc::clone(&self.journal)),
             on_disk,
+            deleted: false,
             saved,
             tried_at: now,
             failure: None,
@@ -297,11 +330,12 @@ impl Book {
     }
 
     /// Notices deleted files, and saves the accounts that changed: at most `limit`, those first
-    /// that waited longest.
-    fn save(&mut self, limit: usize, now: UnixMillis) -> io::Result<()> {
+    /// that waited longest, and until `watch` has run down.
+    fn save(&mut self, limit: usize, watch: Option<Stopwatch>, now: UnixMillis) -> io::Result<()> {
         let mut due: Vec<_> = self
             .entries
             .iter_mut()
+            .filter(|(_, entry)| !entry.deleted)
             .filter_map(|(key, entry)| {
                 let deleted = entry.on_disk && store::is_gone(&entry.path);
                 (deleted || entry.is_unsaved()).then_some((!deleted, key, entry))
@@ -310,20 +344,28 @@ impl Book {
         due.sort_by_key(|(present, _, entry)| (*present, entry.tried_at));
 
         let mut outcome = Ok(());
-        for (_, (model, provider), entry) in due.into_iter().take(limit) {
-            let mut saving = entry.save(model, provider, now);
+        for (present, (model, provider), entry) in due.into_iter().take(limit) {
+            if watch.as_ref().is_some_and(Stopwatch::has_run_down) {
+                break;
+            }
+            // A full disk must not hide a deletion that is known already.
+            let mut saving = if present {
+                entry.save(model, provider, now)
+            } else {
+                Ok(Written::Deleted)
+            };
             if matches!(saving, Ok(Written::Deleted)) {
                 entry.on_disk = false;
+                entry.deleted = !entry.configured;
                 if entry.configured {
                     let (tally, _) = entry.account.state();
-                    entry.account.reset(new_id(), now);
+                    saving = entry.begin_anew(model, provider, now);
                     self.events.push(Event::Deleted {
                         model: model.clone(),
                         provider: provider.clone(),
                         requests: tally.requests,
                         tokens: tally.tokens,
                     });
-                    saving = entry.save(model, provider, now);
                 }
             }
             outcome = outcome.and(saving.map(|_| ()));
@@ -331,11 +373,12 @@ impl Book {
         outcome
     }
 
-    /// Drops accounts that left the configuration, once they are saved and nobody holds them.
+    /// Drops accounts that left the configuration, once they are saved and nobody holds them; at once
+    /// those whose file was deleted since.
     fn forget(&mut self) {
         self.entries.retain(|_, entry| {
             let held = Arc::get_mut(&mut entry.account).is_none();
-            entry.configured || entry.on_disk && (held || entry.is_unsaved())
+            entry.configured || !entry.deleted && (held || entry.is_unsaved())
         });
     }
 }
@@ -346,14 +389,37 @@ impl Entry {
     }
 
     fn save(&mut self, model: &str, provider: &str, now: UnixMillis) -> io::Result<Written> {
-        self.tried_at = now;
         let (tally, standing) = self.account.state();
         let file = UsageFile::new(model, provider, tally, &standing, now);
-        let outcome = store::write(&self.path, &file, self.on_disk);
+        self.write(&file, now)
+    }
+
+    /// Counts from zero after a deletion, under a new id. The file comes first: were the account the
+    /// first, lines of the new id could be in the journal that no file vouches for. A crash in between
+    /// is the deletion. The reset makes a version that is higher than the file's, so all that is
+    /// counted later wins over it. Without a disk the account is reset all the same.
+    fn begin_anew(&mut self, model: &str, provider: &str, now: UnixMillis) -> io::Result<Written> {
+        let id = new_id();
+        let (tally, mut standing) = self.account.state();
+        let zero = Tally {
+            id,
+            requests: 0,
+            tokens: 0,
+            ..tally
+        };
+        standing.last_reset = Some(now);
+        let outcome = self.write(&UsageFile::new(model, provider, zero, &standing, now), now);
+        self.account.reset(id, now);
+        outcome
+    }
+
+    fn write(&mut self, file: &UsageFile, now: UnixMillis) -> io::Result<Written> {
+        self.tried_at = now;
+        let outcome = store::write(&self.path, file, self.on_disk);
         self.failure = outcome.as_ref().err().map(|e| e.to_string());
         if matches!(outcome, Ok(Written::Yes)) {
             self.on_disk = true;
-            self.saved = tally.version;
+            self.saved = file.tally().version;
         }
         outcome
     }

@@ -8,9 +8,11 @@ use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, FixedOffset, Offset, SecondsFormat};
 use chrono_tz::Tz;
+use parking_lot::Mutex;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::file_name::{JOURNAL, escape};
@@ -23,8 +25,25 @@ use crate::clock::UnixMillis;
 #[derive(Debug)]
 pub(super) struct Store {
     root: PathBuf,
+    data_dir: PathBuf,
     /// Held as long as we live, so that no second process counts in the same folder.
-    _lock: File,
+    lock: Mutex<File>,
+}
+
+/// Why a file could not be read.
+#[derive(Debug)]
+pub(super) enum ReadError {
+    /// The system did not give it; it may yet, and what is in it may be well.
+    Io(io::Error),
+    /// What is in it makes no sense.
+    Corrupt(String),
+}
+
+/// Bounds work on the disk by time that really passes.
+#[derive(Debug)]
+pub(super) struct Stopwatch {
+    began: Instant,
+    patience: Duration,
 }
 
 /// Why the folder cannot be used.
@@ -83,6 +102,9 @@ pub(super) enum Written {
 /// What files that are being written are called; no escaped name begins with a dot.
 const TEMPORARY: &str = ".saving-";
 
+/// What is locked in the data folder.
+const LOCK: &str = ".lock";
+
 impl Store {
     /// Opens and locks `<data_dir>/usage`, and creates it if needed.
     pub(super) fn open(data_dir: &Path) -> Result<Store, OpenError> {
@@ -91,7 +113,38 @@ impl Store {
             return Err(OpenError::Io { path: root, source });
         }
         let lock = lock(data_dir)?;
-        Ok(Store { root, _lock: lock })
+        Ok(Store {
+            root,
+            data_dir: data_dir.to_owned(),
+            lock: Mutex::new(lock),
+        })
+    }
+
+    /// Locks the folder again if the lock was deleted: a second process would find it free.
+    ///
+    /// # Errors
+    /// Somebody else was faster, or it cannot be created.
+    pub(super) fn keep_locked(&self) -> io::Result<()> {
+        use std::os::unix::fs::MetadataExt;
+
+        let mut held = self.lock.lock();
+        let ours = held.metadata()?;
+        let found = match fs::metadata(self.data_dir.join(LOCK)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            found => Some(found?),
+        };
+        if found.is_some_and(|found| (found.dev(), found.ino()) == (ours.dev(), ours.ino())) {
+            return Ok(());
+        }
+        fs::create_dir_all(&self.data_dir)?;
+        *held = lock(&self.data_dir).map_err(|error| match error {
+            OpenError::Io { path, source } => {
+                let text = format!("cannot lock {}: {source}", path.display());
+                io::Error::new(source.kind(), text)
+            }
+            in_use => io::Error::other(in_use),
+        })?;
+        Ok(())
     }
 
     /// The folder of the journal.
@@ -106,15 +159,25 @@ impl Store {
         self.root.join(escape(model)).join(file)
     }
 
-    /// All readable files. Leftovers of writes that never ended are removed on the way.
-    pub(super) fn paths(&self) -> io::Result<Vec<PathBuf>> {
+    /// All readable files, and why a folder was passed over that we may not look into, if there is one.
+    /// Leftovers of writes that never ended are removed on the way.
+    pub(super) fn paths(&self) -> io::Result<(Vec<PathBuf>, Option<String>)> {
         let mut paths = Vec::new();
+        let mut passed_over = None;
         for model in fs::read_dir(&self.root)? {
             let model = model?;
             if model.file_name() == JOURNAL || !model.file_type()?.is_dir() {
                 continue;
             }
-            for file in fs::read_dir(model.path())? {
+            let files = match fs::read_dir(model.path()) {
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    let path = model.path();
+                    passed_over.get_or_insert(format!("cannot read {}: {error}", path.display()));
+                    continue;
+                }
+                files => files?,
+            };
+            for file in files {
                 let file = file?;
                 if file
                     .file_name()
@@ -127,22 +190,22 @@ impl Store {
                 }
             }
         }
-        Ok(paths)
+        Ok((paths, passed_over))
     }
 }
 
 /// Reads a file; `None` if there is none.
 ///
 /// # Errors
-/// What is wrong with it, for people.
-pub(super) fn read(path: &Path) -> Result<Option<UsageFile>, String> {
+/// [`ReadError`], which tells what may pass from what will not.
+pub(super) fn read(path: &Path) -> Result<Option<UsageFile>, ReadError> {
     let text = match fs::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        text => text.map_err(|e| e.to_string())?,
+        text => text.map_err(ReadError::Io)?,
     };
     serde_json::from_slice(&text)
         .map(Some)
-        .map_err(|e| e.to_string())
+        .map_err(|e| ReadError::Corrupt(e.to_string()))
 }
 
 /// Writes `file` to `path`. If it is to `replace` one, that must still be there: the operator may
@@ -281,6 +344,28 @@ impl UsageFile {
     }
 }
 
+impl Stopwatch {
+    pub(super) fn start(patience: Duration) -> Stopwatch {
+        Stopwatch {
+            began: Instant::now(),
+            patience,
+        }
+    }
+
+    pub(super) fn has_run_down(&self) -> bool {
+        self.began.elapsed() >= self.patience
+    }
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReadError::Io(error) => error.fmt(f),
+            ReadError::Corrupt(reason) => f.write_str(reason),
+        }
+    }
+}
+
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -307,12 +392,12 @@ impl std::error::Error for OpenError {
 /// Locks the data folder for this process. The system lets go of it when the process ends, however
 /// it ends.
 fn lock(data_dir: &Path) -> Result<File, OpenError> {
-    let path = data_dir.join(".lock");
-    let opened = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path);
+    let path = data_dir.join(LOCK);
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o640);
+    let opened = options.open(&path);
     let locked = opened.map_err(TryLockError::Error).and_then(|file| {
         file.try_lock()?;
         Ok(file)

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::gateway::{Gateway, names, spend, used};
 use super::{NOW, limits, minutes};
-use crate::quota::Event;
+use crate::quota::{Event, Quotas};
 
 #[test]
 fn the_file_says_what_a_person_wants_to_know() {
@@ -97,6 +97,60 @@ fn deleting_the_whole_folder_resets_everything() {
     assert_eq!(gateway.quotas.trouble(), None);
     spend(&account, 7);
     assert_eq!(used(&gateway.crashed(NOW).account(), NOW), (1, 7));
+}
+
+#[test]
+fn a_deletion_is_noticed_though_the_new_file_cannot_be_written() {
+    let gateway = Gateway::start();
+    let account = gateway.account();
+    spend(&account, 42);
+    gateway.quotas.maintain(NOW);
+    let folder = gateway.usage().join("gpt-4o");
+    fs::remove_dir_all(&folder).unwrap();
+    // A link that leads nowhere: the file is gone, and nothing can be created.
+    std::os::unix::fs::symlink("nowhere/at/all", &folder).unwrap();
+
+    assert_eq!(gateway.quotas.maintain(NOW).len(), 1);
+    assert_eq!(used(&account, NOW), (0, 0));
+    assert!(gateway.quotas.trouble().is_some());
+    spend(&account, 7);
+    fs::remove_file(&folder).unwrap();
+    assert_eq!(gateway.quotas.maintain(NOW), []);
+    assert_eq!(gateway.json()["tokens"], 7);
+}
+
+#[test]
+fn an_account_that_was_never_written_is_kept_until_it_is() {
+    let gateway = Gateway::start();
+    let folder = gateway.usage().join("gpt-4o");
+    fs::write(&folder, "in the way").unwrap();
+    spend(&gateway.account(), 42);
+    gateway.quotas.retain(&|_, _| false);
+    gateway.quotas.maintain(NOW);
+    assert_eq!(used(&gateway.account(), NOW), (1, 42));
+
+    gateway.quotas.retain(&|_, _| false);
+    fs::remove_file(&folder).unwrap();
+    gateway.quotas.maintain(NOW);
+    assert_eq!(gateway.json()["tokens"], 42);
+}
+
+#[test]
+fn a_lock_that_was_deleted_is_taken_again() {
+    let gateway = Gateway::start();
+    fs::remove_dir_all(gateway.data.path()).unwrap();
+    gateway.quotas.maintain(NOW);
+    assert!(Quotas::open(gateway.data.path(), NOW).is_err());
+    assert_eq!(gateway.quotas.trouble(), None);
+
+    fs::remove_file(gateway.data.path().join(".lock")).unwrap();
+    let other = Quotas::open(gateway.data.path(), NOW).unwrap();
+    gateway.quotas.maintain(NOW);
+    let trouble = gateway.quotas.trouble().unwrap();
+    assert!(trouble.contains("in use by another gateway"), "{trouble}");
+    drop(other);
+    gateway.quotas.maintain(NOW);
+    assert_eq!(gateway.quotas.trouble(), None);
 }
 
 #[test]
