@@ -24,6 +24,12 @@ use crate::upstream::{Response, Sent};
 /// Largest whole answer: images and embeddings come as text in JSON.
 const ANSWER_MAX: usize = 64 * 1024 * 1024;
 
+/// After the last event of a gathered stream its end is awaited this long.
+const END_GRACE: Duration = Duration::from_millis(50);
+
+/// A status says enough: what a provider explains must come within this time.
+const ERROR_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Most of an error answer that is read.
 const ERROR_MAX: usize = 256 * 1024;
 
@@ -74,14 +80,13 @@ pub(super) async fn serve(
         };
         hold.fail();
         if shape.ask_usage
-            && failure.upstream_status() == Some(400)
+            && matches!(failure.upstream_status(), Some(400 | 422))
             && failure.kind == FailureKind::InvalidRequest
             && !request.time_left().is_zero()
         {
             // Perhaps it is our `stream_options` that it dislikes: once more without. Not bounded by
             // `max_attempts`, as it is our doing, and happens once in a provider's life.
             shape.ask_usage = false;
-            last = Some(failure);
             continue;
         }
         failures += 1;
@@ -193,8 +198,17 @@ async fn exchange(
         }
         (true, false) => {
             let mut gather = Gather::new(call.endpoint, call.prompt_tokens);
-            while let Some(chunk) = response.next().await.transpose()? {
-                gather.push(chunk)?;
+            while !gather.is_done() {
+                match response.next().await {
+                    Some(Ok(chunk)) => gather.push(chunk)?,
+                    // What breaks after the answer is no loss.
+                    Some(Err(failure)) if !gather.is_complete() => return Err(failure),
+                    Some(Err(_)) | None => break,
+                }
+            }
+            if gather.is_done() {
+                // A connection whose end has come can be used again; one that stays open is closed.
+                let _ = timeout(END_GRACE, response.next()).await;
             }
             let (body, usage) = gather.finish()?;
             Ok(Ready::Whole(AnswerBody::Whole(body), Some(usage)))
@@ -240,10 +254,10 @@ async fn refusal(response: Response) -> Failure {
     let kind = response.content_type().map(str::to_owned);
     let retry_after = response.retry_after(clock::now());
     // What cannot be read of an error leaves its status, which says enough.
-    let body = response
-        .collect(ERROR_MAX)
-        .await
-        .unwrap_or_else(|_| Bytes::new());
+    let body = match timeout(ERROR_PATIENCE, response.collect(ERROR_MAX)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) | Err(_) => Bytes::new(),
+    };
     openai::decode(status, kind.as_deref(), body, retry_after)
 }
 

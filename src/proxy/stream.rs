@@ -16,6 +16,7 @@ use super::redact;
 use crate::chat::Failure;
 use crate::clock;
 use crate::protocol::openai::{self, Call, Relay};
+use crate::protocol::sse::FRAME_MAX;
 use crate::routing::Candidate;
 use crate::telemetry::{Outcome, Record};
 use crate::upstream::Response;
@@ -55,24 +56,31 @@ impl Opening {
         .of_choices(call.choices);
         let mut out = VecDeque::new();
         let mut ended = false;
+        let mut received = 0;
         while !relay.seen().meaningful {
             match response.next().await.transpose()? {
-                Some(chunk) => relay.push(chunk, &mut out),
+                Some(chunk) => {
+                    // All of it is held back, so it must have a bound.
+                    received += chunk.len();
+                    if received > FRAME_MAX {
+                        return Err(Failure::upstream("the stream says nothing at great length"));
+                    }
+                    relay.push(chunk, &mut out);
+                }
                 None => {
                     relay.finish(&mut out);
                     ended = true;
                 }
             }
+            // Nothing was released yet, so an error right behind the first words may still fail over.
             let seen = relay.seen();
-            if !seen.meaningful {
-                if let Some(failure) = &seen.failure {
-                    return Err(failure.clone());
-                }
-                if ended {
-                    return Err(Failure::upstream(
-                        "the stream ended before it said anything",
-                    ));
-                }
+            if let Some(failure) = &seen.failure {
+                return Err(failure.clone());
+            }
+            if !seen.meaningful && (ended || seen.done) {
+                return Err(Failure::upstream(
+                    "the stream ended before it said anything",
+                ));
             }
         }
         Ok(Opening {
@@ -171,7 +179,9 @@ impl StreamBody {
     /// The stream failed and the client has not been told.
     fn fail(&mut self, failure: Failure) {
         // A whole answer is whole, even if the connection broke after it.
-        if !self.relay.seen().finished {
+        if self.relay.seen().finished {
+            self.relay.finish(&mut self.out);
+        } else {
             self.out.push_back(openai::error_event(&failure));
             self.failure = Some(failure);
         }
@@ -270,7 +280,9 @@ impl Drop for StreamBody {
         if let Some(mut record) = self.record.take() {
             record.usage = Some(usage);
             record.error = self.failure.as_ref().map(|failure| failure.message.clone());
-            record.finish(match (&self.failure, self.delivered) {
+            // Who has read `[DONE]` need not wait for the end of the connection.
+            let delivered = self.delivered || self.relay.seen().done && self.out.is_empty();
+            record.finish(match (&self.failure, delivered) {
                 (Some(_), _) => Outcome::Cut,
                 (None, true) => Outcome::Answered,
                 (None, false) => Outcome::Left,

@@ -9,7 +9,7 @@ use crate::clock::UnixMillis;
 use crate::quota::Exhausted;
 
 /// The candidates of one request, tier by tier. A tier is left only when each of its members was tried
-/// or cannot serve; resting ones are tried only when nobody else was left to try.
+/// or cannot serve; the resting one that recovers first is tried when nobody else is left.
 #[derive(Debug)]
 pub struct Plan<'a> {
     route: &'a Route,
@@ -17,9 +17,9 @@ pub struct Plan<'a> {
     tier: usize,
     order: Vec<usize>,
     next: usize,
-    /// How many were offered and not sent back for lack of room.
-    tried: usize,
     resting: Vec<(UnixMillis, &'a Arc<Candidate>)>,
+    /// Whether one of those was offered.
+    disturbed: bool,
     /// A provider of this window said the prompt is too long, so none with a smaller one is asked.
     outgrown: Option<u64>,
     refusals: Refusals,
@@ -47,8 +47,8 @@ impl<'a> Plan<'a> {
             tier: 0,
             order: Vec::new(),
             next: 0,
-            tried: 0,
             resting: Vec::new(),
+            disturbed: false,
             outgrown: None,
             refusals: Refusals::default(),
         }
@@ -60,8 +60,7 @@ impl<'a> Plan<'a> {
             while let Some(&member) = self.order.get(self.next) {
                 self.next += 1;
                 let candidate = &self.route.tiers[self.tier - 1].candidates[member];
-                if !self.outgrows(candidate) {
-                    self.tried += 1;
+                if !outgrows(candidate, self.outgrown) {
                     return Some(candidate);
                 }
             }
@@ -69,17 +68,20 @@ impl<'a> Plan<'a> {
                 break;
             }
         }
-        if self.tried > 0 {
+        if self.disturbed {
             return None;
         }
         // A rest is a preference, not a veto: better the one that recovers first than nobody.
+        let outgrown = self.outgrown;
+        self.resting
+            .retain(|(_, candidate)| !outgrows(candidate, outgrown));
         let soonest = self
             .resting
             .iter()
             .enumerate()
             .min_by_key(|(_, (until, _))| *until)?
             .0;
-        self.tried += 1;
+        self.disturbed = true;
         Some(self.resting.swap_remove(soonest).1)
     }
 
@@ -122,7 +124,7 @@ impl<'a> Plan<'a> {
 
     /// The candidate offered last had no room after all, so it was not tried.
     pub fn send_back(&mut self, exhausted: &Exhausted) {
-        self.tried -= 1;
+        self.disturbed = false;
         self.refusals.note(exhausted);
     }
 
@@ -133,16 +135,17 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn outgrows(&self, candidate: &Candidate) -> bool {
-        match (candidate.provider.max_context_length, self.outgrown) {
-            (Some(window), Some(outgrown)) => window <= outgrown,
-            _ => false,
-        }
-    }
-
     /// Why candidates were passed over, so far.
     pub fn refusals(&self) -> &Refusals {
         &self.refusals
+    }
+}
+
+/// Whether a prompt that was too long for a window of `outgrown` is so for this candidate, too.
+fn outgrows(candidate: &Candidate, outgrown: Option<u64>) -> bool {
+    match (candidate.provider.max_context_length, outgrown) {
+        (Some(window), Some(outgrown)) => window <= outgrown,
+        _ => false,
     }
 }
 

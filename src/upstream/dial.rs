@@ -53,7 +53,11 @@ impl Dialer {
         let Some(config) = self.tls else {
             return Ok(Wire::plain(tcp));
         };
-        let name = ServerName::try_from(host)
+        let bare = host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_owned();
+        let name = ServerName::try_from(bare)
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "not a server name"))?;
         let tls = TlsConnector::from(config).connect(name, tcp).await;
         Ok(Wire::tls(tls.map_err(nameless)?))

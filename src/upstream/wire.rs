@@ -16,6 +16,7 @@ use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use actix_rt::net::{ActixStream, Ready};
 use bytes::{Buf, BytesMut};
@@ -34,12 +35,18 @@ const HTTP: &[u8] = b"HTTP/1.";
 const MINOR: usize = 7;
 const STATUS: std::ops::Range<usize> = 9..12;
 
+/// A peer that gave a connection up while it was idle says so at once. One that ends it later has had
+/// the request, and may have worked on it.
+const STALE_WITHIN: Duration = Duration::from_secs(1);
+
 /// A connection as awc sees it.
 pub(super) struct Wire {
     io: Transport,
     phase: Phase,
     /// Whether it has carried an answer before.
     kept: bool,
+    /// When the request under way was written, if the connection was kept.
+    written: Option<Instant>,
     /// Bytes that arrived but could not be judged or handed on yet. Empty but for oddly cut heads.
     held: BytesMut,
 }
@@ -86,6 +93,7 @@ impl Wire {
             io,
             phase: Phase::Fresh,
             kept: false,
+            written: None,
             held: BytesMut::new(),
         }
     }
@@ -100,7 +108,8 @@ impl Wire {
     /// What an error of the connection means: [`Stale`] where no byte of an answer has come on a
     /// connection that has carried one before.
     fn broken(&self, error: io::Error) -> io::Error {
-        if self.kept && self.phase == Phase::Awaiting && self.held.is_empty() {
+        let at_once = self.written.is_some_and(|at| at.elapsed() < STALE_WITHIN);
+        if at_once && self.phase == Phase::Awaiting && self.held.is_empty() {
             io::Error::other(Stale)
         } else {
             error
@@ -242,7 +251,12 @@ impl AsyncWrite for Wire {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        this.kept |= this.phase == Phase::Answering;
+        if this.phase == Phase::Answering {
+            this.kept = true;
+        }
+        if this.kept && this.phase != Phase::Awaiting {
+            this.written = Some(Instant::now());
+        }
         this.phase = Phase::Awaiting;
         let written = match &mut this.io {
             Transport::Plain(io) => Pin::new(io).poll_write(cx, bytes),

@@ -63,6 +63,29 @@ async fn a_provider_is_asked_again_when_its_retry_after_is_over() {
 }
 
 #[tokio::test]
+async fn a_cooling_provider_is_asked_when_all_others_have_failed() {
+    let (a, b) = (
+        simulator(Act::rate_limited(500)).await,
+        simulator(Behavior::answering("b")).await,
+    );
+    let gateway = Gateway::start(&model([
+        provider("a", &a, json!({})),
+        provider("b", &b, json!({ "priority": 2 })),
+    ]));
+    assert_eq!(gateway.chat("hi").await.status, 200);
+    assert_eq!(gateway.standing("a").await["status"], "cooling_down");
+
+    b.set(Act::status(500));
+    a.set(Behavior::answering("a after all"));
+    let answer = gateway.chat("hi").await;
+    assert_eq!(
+        answer.json()["choices"][0]["message"]["content"],
+        "a after all"
+    );
+    assert_eq!((a.seen().requests, b.seen().requests), (2, 2));
+}
+
+#[tokio::test]
 async fn when_all_are_cooling_the_one_that_recovers_first_is_asked_anyway() {
     let (a, b) = (
         simulator(Act::rate_limited(500)).await,

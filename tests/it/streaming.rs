@@ -239,6 +239,51 @@ async fn a_provider_that_rejects_the_usage_option_is_asked_without_it_once_and_r
 }
 
 #[tokio::test]
+async fn a_provider_that_refuses_unknown_fields_with_422_is_asked_without_them() {
+    let a = simulator(Answer::words(5)).await;
+    let gateway = Gateway::start(&model([provider("a", &a, json!({}))]));
+    a.next(Act::error(
+        422,
+        "extra_forbidden",
+        "Extra inputs are not permitted",
+    ));
+    let answer = ask(&gateway, &chat_stream("hi")).await;
+    assert!(answer.text().ends_with("data: [DONE]\n\n"));
+    assert_eq!(a.requests()[1].json()["stream_options"], json!(null));
+}
+
+#[tokio::test]
+async fn a_gathered_answer_is_whole_at_its_last_event_however_the_connection_ends() {
+    let event = r#"{"choices":[{"index":0,"delta":{"content":"Hello"},"finish_reason":"stop"}]}"#;
+    let head =
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+    let events = format!("data: {event}\n\ndata: [DONE]\n\n");
+    let bytes = format!("{head}{:x}\r\n{events}\r\n", events.len());
+    for act in [Act::bytes(bytes.clone()), Act::bytes_then_close(bytes)] {
+        let a = simulator(act).await;
+        let never_plain = json!({ "non_stream_support": false });
+        let gateway = Gateway::start(&model([provider("a", &a, never_plain)]));
+        let answer = gateway.chat("hi").await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.json()["choices"][0]["message"]["content"], "Hello");
+        assert_eq!(a.seen().requests, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_flood_that_says_nothing_is_given_up_within_bounds() {
+    let comments = ": nothing\n".repeat(1 << 20);
+    let a = simulator(Act::body(200, "text/event-stream", comments)).await;
+    let b = simulator(Answer::words(2)).await;
+    let gateway = Gateway::start(&model([
+        provider("a", &a, json!({})),
+        provider("b", &b, json!({ "priority": 2 })),
+    ]));
+    let answer = ask(&gateway, &chat_stream("hi")).await;
+    assert_eq!(answer.header("x-gateway-provider"), Some("b"));
+}
+
+#[tokio::test]
 async fn what_is_remembered_of_the_usage_option_is_not_a_clients_mistake() {
     let a = simulator(Answer::words(5)).await;
     let gateway = Gateway::start(&model([provider("a", &a, json!({}))]));

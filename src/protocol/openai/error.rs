@@ -70,7 +70,9 @@ pub fn decode(
         402 => (Kind::QuotaExhausted, Side::Upstream),
         403 => (Kind::Forbidden, Side::Upstream),
         429 => (Kind::RateLimited, Side::Upstream),
-        404 if means_no_such_model(code, &lower) => (Kind::UnknownModel, Side::Upstream),
+        404 if means_no_such_model(code, error["type"].as_str().unwrap_or_default(), &lower) => {
+            (Kind::UnknownModel, Side::Upstream)
+        }
         404 => (Kind::NotFound, Side::Client),
         // Gemini's OpenAI endpoint answers 400 to a wrong key.
         400 if lower.contains("api key not valid") || lower.contains("api key expired") => {
@@ -180,8 +182,11 @@ fn message(said: &Value) -> Option<String> {
     }
 }
 
-fn means_no_such_model(code: &str, message: &str) -> bool {
-    code == "model_not_found"
+/// Azure, Anthropic and OpenRouter each say it in a way of their own.
+fn means_no_such_model(code: &str, kind: &str, message: &str) -> bool {
+    matches!(code, "model_not_found" | "DeploymentNotFound")
+        || kind == "not_found_error" && message.starts_with("model:")
+        || message.starts_with("no endpoints found for")
         || message.contains("model")
             && ["not found", "does not exist", "not exist"]
                 .iter()

@@ -32,6 +32,8 @@ pub struct Gather {
     choices: BTreeMap<u64, Choice>,
     usage: Option<Usage>,
     text: Tally,
+    /// Whether anything was said but roles.
+    meaningful: bool,
     done: bool,
 }
 
@@ -62,8 +64,19 @@ impl Gather {
             choices: BTreeMap::new(),
             usage: None,
             text: Tally::default(),
+            meaningful: false,
             done: false,
         }
+    }
+
+    /// Whether `[DONE]` has come: what may follow is none of the answer.
+    pub fn is_done(&self) -> bool {
+        self.done
+    }
+
+    /// Whether the answer is whole, however the stream goes on.
+    pub fn is_complete(&self) -> bool {
+        self.done || !self.choices.is_empty() && self.choices.values().all(Choice::is_finished)
     }
 
     /// Takes what arrived, however it was cut.
@@ -99,12 +112,12 @@ impl Gather {
         {
             self.take(&frame)?;
         }
-        if self.choices.is_empty() {
+        if self.choices.is_empty() || self.done && !self.meaningful {
             return Err(Failure::upstream(
                 "upstream ended its stream without an answer",
             ));
         }
-        if !self.done && !self.choices.values().all(Choice::is_finished) {
+        if !self.is_complete() {
             return Err(Failure::upstream("upstream broke its stream off"));
         }
         let estimate = || Usage::estimate(self.prompt_tokens, self.text.tokens());
@@ -142,6 +155,7 @@ impl Gather {
             return Err(error::reported(&data));
         }
         self.text += chunk.said.text;
+        self.meaningful |= chunk.is_meaningful();
         self.usage = chunk.usage.or(self.usage);
         if let Value::Object(chunk) = serde_json::from_slice(&data).map_err(|_| nonsense())? {
             self.merge(chunk);

@@ -158,10 +158,14 @@ impl Relay {
         &self.seen
     }
 
-    /// What the answer cost so far: the provider's word, else our estimate.
+    /// What the answer cost so far: the provider's word, else our estimate. Of an answer that is not
+    /// finished it is the larger one, as some providers tell a first number before they begin.
     pub fn usage(&self) -> Usage {
         let estimate = || Usage::estimate(self.prompt_tokens, self.seen.output_tokens());
-        self.seen.usage.unwrap_or_else(estimate)
+        match self.seen.usage {
+            Some(told) if self.seen.finished || told.total >= estimate().total => told,
+            _ => estimate(),
+        }
     }
 
     fn last(&mut self, frame: Frame, out: &mut VecDeque<Bytes>) {

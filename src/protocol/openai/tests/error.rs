@@ -191,6 +191,24 @@ fn statuses_and_texts_are_understood() {
             Kind::UnknownModel,
             Upstream,
         ),
+        (
+            404,
+            r#"{"error":{"code":"DeploymentNotFound","message":"The API deployment for this resource is missing."}}"#,
+            Kind::UnknownModel,
+            Upstream,
+        ),
+        (
+            404,
+            r#"{"type":"error","error":{"type":"not_found_error","message":"model: claude-x"}}"#,
+            Kind::UnknownModel,
+            Upstream,
+        ),
+        (
+            404,
+            r#"{"error":{"message":"No endpoints found for x/y.","code":404}}"#,
+            Kind::UnknownModel,
+            Upstream,
+        ),
         (404, r#"{"detail":"Not Found"}"#, Kind::NotFound, Client),
         (404, "", Kind::NotFound, Client),
         (

@@ -157,6 +157,14 @@ fn a_stream_that_breaks_off_is_no_answer() {
         failure(": ping\n\ndata: [DONE]\n\n"),
         "upstream ended its stream without an answer"
     );
+    assert_eq!(
+        failure(&format!(
+            "{}data: [DONE]\n\n",
+            delta(r#"{"role":"assistant","content":""}"#)
+        )),
+        "upstream ended its stream without an answer",
+        "a role is nothing said"
+    );
     assert_eq!(failure(&hello), "upstream broke its stream off");
     assert_eq!(failure(&two), "upstream broke its stream off");
     assert_eq!(
@@ -165,6 +173,21 @@ fn a_stream_that_breaks_off_is_no_answer() {
     );
     assert!(gathered(CHAT, [format!("{hello}{STOP}").as_bytes()]).is_ok());
     assert!(gathered(CHAT, [format!("{hello}data: [DONE]").as_bytes()]).is_ok());
+}
+
+#[test]
+fn an_answer_is_complete_before_its_stream_ends() {
+    let mut gather = Gather::new(CHAT, 0);
+    let states: Vec<_> = [&delta(r#"{"content":"Hello"}"#), STOP, "data: [DONE]\n\n"]
+        .iter()
+        .map(|piece| {
+            gather
+                .push(Bytes::copy_from_slice(piece.as_bytes()))
+                .unwrap();
+            (gather.is_complete(), gather.is_done())
+        })
+        .collect();
+    assert_eq!(states, [(false, false), (true, false), (true, true)]);
 }
 
 #[test]
