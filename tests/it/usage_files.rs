@@ -159,6 +159,10 @@ async fn deleting_the_whole_folder_resets_everything_while_it_runs() {
     ask(&gateway, 2).await;
     saved(&gateway, FILE, 2).await;
     std::fs::remove_dir_all(gateway.path("data/usage")).unwrap();
+    // The file is there a moment before the account is reset.
+    gateway
+        .wait_for_log("Reset usage: its file was deleted")
+        .await;
     saved(&gateway, FILE, 0).await;
     ask(&gateway, 1).await;
     // What is counted from then on is as safe as before.
@@ -330,4 +334,42 @@ async fn a_second_process_on_the_same_folder_refuses_to_start() {
     gateway.kill();
     gateway.launch();
     assert_eq!(gateway.stats("a").await["requests"], 2);
+}
+
+#[tokio::test]
+async fn a_disk_that_cannot_be_written_is_logged_once_and_so_is_its_return() {
+    let simulator = simulator().await;
+    let gateway = Gateway::start(&model([provider("a", &simulator, daily(9))]));
+    let (folder, away) = (gateway.path("data/usage/m"), gateway.path("away"));
+    std::fs::rename(&folder, &away).unwrap();
+    std::fs::write(&folder, "in the way").unwrap();
+    ask(&gateway, 2).await;
+    let log = gateway.wait_for_log(" ERROR usage is not safe").await;
+    assert!(log.contains("usage/m/a.json: Not a directory"), "{log}");
+
+    std::fs::remove_file(&folder).unwrap();
+    std::fs::rename(&away, &folder).unwrap();
+    let log = gateway
+        .wait_for_log(" INFO usage is safe on disk again")
+        .await;
+    assert_eq!(log.matches("usage is not safe").count(), 1, "{log}");
+    saved(&gateway, FILE, 2).await;
+}
+
+#[tokio::test]
+async fn an_alias_that_becomes_a_model_begins_with_a_health_of_its_own() {
+    let simulator = simulator().await;
+    let mut config = model([provider("a", &simulator, daily(9))]);
+    config["m"]["aliases"] = json!(["n"]);
+    let gateway = Gateway::start(&config);
+    ask(&gateway, 2).await;
+
+    config["m"]["aliases"] = json!([]);
+    config["n"] = json!({ "providers": [provider("a", &simulator, daily(9))] });
+    gateway.write_config(&config);
+    let reloaded = gateway.client().post("/admin/reload", &json!({})).await;
+    assert_eq!(reloaded.status, 200);
+    let of_n = gateway.client().get("/admin/providers/n").await.json();
+    assert_eq!(of_n[0]["answered"], 0);
+    assert_eq!(gateway.standing("a").await["answered"], 2);
 }
