@@ -185,7 +185,9 @@ impl Store {
                     .starts_with(TEMPORARY.as_bytes())
                 {
                     fs::remove_file(file.path())?;
-                } else if file.path().extension().is_some_and(|e| e == "json") {
+                } else if file.path().extension().is_some_and(|e| e == "json")
+                    && !file.file_type()?.is_dir()
+                {
                     paths.push(file.path());
                 }
             }

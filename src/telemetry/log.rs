@@ -97,7 +97,7 @@ fn note(dropped: u64, write: impl FnOnce(&Record<'_>) -> io::Result<()>) {
         &Record::builder()
             .level(Level::Warn)
             .args(format_args!(
-                "{dropped} log lines were dropped, the log is slow"
+                "{dropped} log lines were dropped, the log is slow or cannot be written"
             ))
             .build(),
     );
