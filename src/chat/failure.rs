@@ -71,6 +71,8 @@ pub struct Failure {
     pub side: Side,
     /// For people: lower case, no full stop, no secret.
     pub message: String,
+    /// What a log says instead, where the message is a provider's own text and may quote the prompt.
+    pub label: Option<Box<str>>,
     /// The field of the request that is to blame.
     pub param: Option<Box<str>>,
     /// When trying again may help.
@@ -88,6 +90,7 @@ impl Failure {
             kind,
             side,
             message: message.into(),
+            label: None,
             param: None,
             retry_after: None,
             resets_at: None,
@@ -116,15 +119,15 @@ impl Failure {
         self
     }
 
-    /// What a log may hold of it. A provider that finds fault with a request likes to quote it, and no
-    /// prompt belongs in a log.
+    /// What a log may hold of it. A provider that fails likes to quote the request, and no prompt belongs
+    /// in a log.
     pub fn for_log(&self) -> Cow<'_, str> {
         match &self.verbatim {
             Some(said) if self.side == Side::Client => {
                 let status = said.status;
                 format!("the provider finds fault with the request (HTTP {status})").into()
             }
-            _ => self.message.as_str().into(),
+            _ => self.label.as_deref().unwrap_or(&self.message).into(),
         }
     }
 

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::answer::{Answer, AnswerBody};
 use super::hold::Hold;
-use super::outcome::{self, Next};
+use super::outcome::{self, Next, Tally};
 use super::redact;
 use super::request::Request;
 use super::stream::{Opening, StreamBody};
@@ -325,7 +325,7 @@ fn note_failure(
         "Attempt failed"
     );
     if failure.side != crate::chat::Side::Client {
-        candidate.health.failed(&failure.message, now);
+        candidate.health.failed(&failure.for_log(), now);
     }
     if outcome::is_refusal(failure) {
         let cooldown = candidate
@@ -352,5 +352,8 @@ fn note_failure(
         FailureKind::Unauthenticated | FailureKind::Forbidden => "provider authentication failed",
         _ => failure.message.as_str(),
     };
-    request.tried.push(format!("{name}: {reason}{times}"));
+    request.tried.push(Tally {
+        told: format!("{name}: {reason}{times}"),
+        logged: format!("{name}: {}{times}", failure.for_log()),
+    });
 }

@@ -25,6 +25,12 @@ pub(super) enum Next {
     Stop,
 }
 
+/// What became of one candidate, in the words for the client and in those for the log.
+pub(super) struct Tally {
+    pub(super) told: String,
+    pub(super) logged: String,
+}
+
 /// Judges a failed attempt by its kind and by whose doing it was.
 pub(super) fn after(failure: &Failure) -> Next {
     use FailureKind as Kind;
@@ -56,7 +62,7 @@ pub(super) fn is_refusal(failure: &Failure) -> bool {
 pub(super) fn verdict(
     model: &str,
     last: Option<Failure>,
-    tried: &[String],
+    tried: &[Tally],
     refusals: &Refusals,
     now: UnixMillis,
 ) -> Failure {
@@ -76,7 +82,7 @@ pub(super) fn verdict(
     Failure::new(FailureKind::Unavailable, Side::Gateway, message)
 }
 
-fn failed(model: &str, last: Failure, tried: &[String]) -> Failure {
+fn failed(model: &str, last: Failure, tried: &[Tally]) -> Failure {
     // The provider's own words say best why a prompt does not fit.
     if last.kind == FailureKind::ContextTooLong {
         return last;
@@ -85,11 +91,16 @@ fn failed(model: &str, last: Failure, tried: &[String]) -> Failure {
         FailureKind::Timeout => FailureKind::Timeout,
         _ => FailureKind::BadUpstream,
     };
-    let message = format!(
-        "no provider of `{model}` could answer: {}",
-        tried.join("; ")
-    );
-    Failure::new(kind, Side::Upstream, message)
+    let listed = |words: fn(&Tally) -> &str| {
+        let words: Vec<&str> = tried.iter().map(words).collect();
+        format!(
+            "no provider of `{model}` could answer: {}",
+            words.join("; ")
+        )
+    };
+    let mut failure = Failure::new(kind, Side::Upstream, listed(|tally| &tally.told));
+    failure.label = Some(listed(|tally| &tally.logged).into());
+    failure
 }
 
 fn exhausted(model: &str, refusals: &Refusals, now: UnixMillis) -> Failure {
@@ -122,7 +133,7 @@ fn exhausted(model: &str, refusals: &Refusals, now: UnixMillis) -> Failure {
 mod tests {
     use std::time::Duration;
 
-    use super::{Next, after, verdict};
+    use super::{Next, Tally, after, verdict};
     use crate::chat::{Failure, FailureKind as Kind, Side};
     use crate::clock::UnixMillis;
     use crate::routing::Refusals;
@@ -163,7 +174,11 @@ mod tests {
     }
 
     fn told(last: Option<Failure>, refusals: &Refusals) -> Failure {
-        verdict("m", last, &["a: HTTP 500".to_owned()], refusals, NOW)
+        let tried = Tally {
+            told: "a: HTTP 500".to_owned(),
+            logged: "a: HTTP 500".to_owned(),
+        };
+        verdict("m", last, &[tried], refusals, NOW)
     }
 
     #[test]

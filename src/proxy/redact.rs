@@ -21,6 +21,11 @@ pub(super) fn failure(failure: &mut Failure, provider: &Provider) {
             failure.message = failure.message.replace(secret, INSTEAD);
         }
         cut_off(&mut failure.message, secret);
+        if let Some(label) = &mut failure.label
+            && label.contains(secret)
+        {
+            *label = label.replace(secret, INSTEAD).into();
+        }
     }
     if let Some(said) = &mut failure.verbatim {
         bytes(&mut said.body, provider);

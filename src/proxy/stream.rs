@@ -275,11 +275,16 @@ impl Drop for StreamBody {
         }
         self.candidate.health.answer_length(usage.output);
         if let Some(failure) = &self.failure {
-            self.candidate.health.failed(&failure.message, clock::now());
+            self.candidate
+                .health
+                .failed(&failure.for_log(), clock::now());
         }
         if let Some(mut record) = self.record.take() {
             record.usage = Some(usage);
-            record.error = self.failure.as_ref().map(|failure| failure.message.clone());
+            record.error = self
+                .failure
+                .as_ref()
+                .map(|failure| failure.for_log().into_owned());
             // Who has read `[DONE]` need not wait for the end of the connection.
             let delivered = self.delivered || self.relay.seen().done && self.out.is_empty();
             record.finish(match (&self.failure, delivered) {

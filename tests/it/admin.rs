@@ -292,7 +292,7 @@ async fn a_rejected_reload_names_every_mistake_and_changes_nothing() {
 #[tokio::test]
 async fn no_answer_shows_a_secret() {
     let message = "Incorrect API key provided: sk-secret-of-a, header was team-secret";
-    let angry = simulator(Act::error(500, "x", message)).await;
+    let angry = simulator(Act::error(429, "x", message)).await;
     let config = model([provider(
         "a",
         &angry,

@@ -25,6 +25,11 @@ async fn failing_first(act: Act) -> (Value, [Simulator; 2]) {
     (config, [bad, good])
 }
 
+/// A failure whose text the log shows.
+fn no_such_model() -> Act {
+    Act::error(404, "model_not_found", "two\nlines \"quoted\"")
+}
+
 async fn ask_as(gateway: &Gateway, id: &str) {
     let body = chat("hi").to_string();
     let headers = [("x-request-id", id)];
@@ -56,7 +61,7 @@ async fn a_request_can_be_followed_by_its_id() {
 
     let lines = lines_of(&log, "mine");
     let (end, before) = lines.split_last().unwrap();
-    let failed = "WARNING Attempt failed model=m provider=bad reason=\"simulated status 500\"";
+    let failed = "WARNING Attempt failed model=m provider=bad reason=\"HTTP 500 server_error\"";
     assert_eq!(
         before,
         [
@@ -65,7 +70,7 @@ async fn a_request_can_be_followed_by_its_id() {
             failed,
             "INFO Selected provider model=m provider=bad attempt=2",
             failed,
-            "WARNING Switching provider model=m to=good reason=\"simulated status 500\"",
+            "WARNING Switching provider model=m to=good reason=\"HTTP 500 server_error\"",
             "INFO Selected provider model=m provider=good attempt=3",
         ]
     );
@@ -159,7 +164,7 @@ async fn the_words_that_monitoring_looks_for_are_there() {
 
 #[tokio::test]
 async fn every_line_tells_its_time_in_the_zone_of_the_operator_and_its_level() {
-    let (config, _simulators) = failing_first(Act::error(500, "x", "two\nlines \"quoted\"")).await;
+    let (config, _simulators) = failing_first(no_such_model()).await;
     let gateway = Gateway::start_with(&config, &[("TZ", "Asia/Shanghai")]);
     ask_as(&gateway, "one").await;
     let log = gateway.wait_for_log("Request answered").await;
@@ -182,7 +187,7 @@ async fn every_line_tells_its_time_in_the_zone_of_the_operator_and_its_level() {
 
 #[tokio::test]
 async fn json_logs_are_one_object_per_line() {
-    let (config, _simulators) = failing_first(Act::error(500, "x", "two\nlines \"quoted\"")).await;
+    let (config, _simulators) = failing_first(no_such_model()).await;
     let gateway = Gateway::start_with(&config, &[("LOG_FORMAT", "json"), ("LOG_LEVEL", "DEBUG")]);
     ask_as(&gateway, "first").await;
     for name in ["true", "4"] {
@@ -222,7 +227,7 @@ async fn json_logs_are_one_object_per_line() {
         json!({
             "level": "INFO", "message": "Request answered",
             "request_id": "first", "path": "/chat/completions", "model": "m", "provider": "good",
-            "status": 200, "attempts": 3, "stream": false,
+            "status": 200, "attempts": 2, "stream": false,
             "input_tokens": 10, "output_tokens": 20, "total_tokens": 30, "estimated": false,
         })
     );
@@ -322,6 +327,26 @@ const SECRETS: [&str; 9] = [
     "the-answer-itself",
     "c2VjcmV0",
 ];
+
+#[tokio::test]
+async fn a_provider_that_quotes_the_prompt_as_it_fails_does_not_bring_it_into_the_log() {
+    let quote = r#"{"error":{"message":"cannot read: the-prompt-itself","type":"server_error","code":"bad"}}"#;
+    for status in [500, 200] {
+        let a = simulator(Act::body(status, "application/json", quote)).await;
+        let gateway = Gateway::start(&model([provider("a", &a, json!({}))]));
+        let answer = gateway.chat("the-prompt-itself").await;
+        assert_eq!(answer.status, 502);
+        assert!(
+            answer.text().contains("the-prompt-itself"),
+            "it is the client's"
+        );
+        let log = gateway.wait_for_log("Request failed").await;
+        assert!(log.contains("server_error bad"), "{log}");
+        assert!(!log.contains("the-prompt-itself"), "{log}");
+        let standing = gateway.standing("a").await;
+        assert!(!standing.to_string().contains("the-prompt-itself"));
+    }
+}
 
 #[tokio::test]
 async fn no_key_and_no_prompt_is_ever_logged() {

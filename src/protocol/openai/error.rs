@@ -15,6 +15,9 @@ use crate::chat::{Failure, FailureKind, Side, Verbatim};
 /// Longest message that we take over from a provider, in characters.
 const MESSAGE_MAX: usize = 500;
 
+/// The longest `type` or `code` of an error that is a word and no text.
+const WORD_MAX: usize = 64;
+
 /// What is said of a key of ours that a provider refused.
 const KEY_REFUSED: &str = "provider authentication failed";
 
@@ -86,11 +89,23 @@ pub fn decode(
         400..=499 => (Kind::InvalidRequest, Side::Client),
         _ => (Kind::BadUpstream, Side::Upstream),
     };
+    let label = match kind {
+        // What is said of keys, quotas and models helps an operator, and quotes no prompt.
+        Kind::Unauthenticated
+        | Kind::Forbidden
+        | Kind::RateLimited
+        | Kind::QuotaExhausted
+        | Kind::UnknownModel => None,
+        _ => message
+            .as_ref()
+            .map(|_| label(&format!("HTTP {status}"), error)),
+    };
     let message = match kind {
         Kind::Unauthenticated | Kind::Forbidden => format!("{KEY_REFUSED} (HTTP {status})"),
         _ => message.unwrap_or_else(|| format!("upstream returned HTTP {status}")),
     };
     let mut failure = Failure::new(kind, side, message);
+    failure.label = label;
     if side == Side::Client {
         failure.param = error["param"].as_str().map(Box::from);
     }
@@ -106,7 +121,27 @@ pub fn decode(
 /// What an error object inside a successful answer or a stream means.
 pub(super) fn reported(document: &[u8]) -> Failure {
     let said: Value = serde_json::from_slice(document).unwrap_or_default();
-    Failure::upstream(message(&said).unwrap_or_else(|| "upstream reported an error".into()))
+    let unexplained = "upstream reported an error";
+    let mut failure = Failure::upstream(message(&said).unwrap_or_else(|| unexplained.into()));
+    failure.label = Some(label(unexplained, inner(&said)));
+    failure
+}
+
+/// An error without its text: what kind it is, as far as that is told by plain words.
+fn label(what: &str, error: &Value) -> Box<str> {
+    let is_word = |text: &&str| {
+        (1..=WORD_MAX).contains(&text.len())
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+    };
+    let words = ["type", "code"].map(|name| error[name].as_str().filter(is_word));
+    let mut label = what.to_owned();
+    for word in words.into_iter().flatten() {
+        label.push(' ');
+        label.push_str(word);
+    }
+    label.into()
 }
 
 /// Status, type and code by which a client knows what to do.
