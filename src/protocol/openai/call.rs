@@ -42,7 +42,7 @@ pub struct Call {
     pub prompt_tokens: u64,
     /// The most tokens that the answer may have, over all choices; `None` if the client set no bound.
     pub max_tokens: Option<u64>,
-    /// How many choices the client asks for; 1 unless it says so.
+    /// How many choices the client asks for, over all prompts; 1 unless it says so.
     pub choices: u64,
     places: Places,
 }
@@ -74,10 +74,14 @@ struct Found {
     max_tokens: Option<Option<u64>>,
     max_completion_tokens: Option<Option<u64>>,
     choices: Option<Option<u64>>,
+    /// How many prompts there are: a legacy completion may have a list of them, each with choices of its own.
+    prompts: u64,
     prompt: Tally,
     /// Tokens of the prompt that are not text.
     other_tokens: u64,
     duplicate: Option<&'static str>,
+    /// A name that is given in other letters than small ones.
+    miswritten: Option<&'static str>,
 }
 
 impl Call {
@@ -98,6 +102,12 @@ impl Call {
             let message = format!("`{name}` is given more than once");
             return Err(Failure::invalid(message).about(name));
         }
+        if let Some(name) = found.miswritten {
+            return Err(wrong(
+                name,
+                "must be written in small letters: some providers read it in any",
+            ));
+        }
         let (model_at, model) = match found.model {
             Some((_, Some(model))) if model.is_empty() => {
                 return Err(wrong("model", "must not be empty"));
@@ -117,6 +127,7 @@ impl Call {
         let max_tokens = found.max_completion_tokens.flatten();
         let max_tokens = max_tokens.or(found.max_tokens.flatten());
         let choices = found.choices.flatten().unwrap_or(1).max(1);
+        let choices = choices.saturating_mul(found.prompts.max(1));
         Ok(Call {
             endpoint,
             model,
@@ -232,9 +243,25 @@ impl Found {
                     found.once("n", |found| &mut found.choices, choices);
                     Ok(())
                 }
-                b"messages" | b"prompt" | b"suffix" | b"input" | b"tools" | b"functions"
-                | b"response_format" => found.prompt(cursor, body),
-                _ => cursor.skip(),
+                b"prompt" => {
+                    let items = found.prompt(cursor, body)?;
+                    if endpoint == Endpoint::Completions {
+                        found.prompts = items;
+                    }
+                    Ok(())
+                }
+                b"messages" | b"suffix" | b"input" | b"tools" | b"functions"
+                | b"response_format" => found.prompt(cursor, body).map(drop),
+                name => {
+                    // Some servers do not tell `Model` from `model`, and would take another model than
+                    // the one that was chosen, or stream unasked.
+                    if is_other_case(name, b"model") {
+                        found.miswritten = Some("model");
+                    } else if streams && is_other_case(name, b"stream") {
+                        found.miswritten = Some("stream");
+                    }
+                    cursor.skip()
+                }
             })?;
         } else {
             cursor.skip()?;
@@ -255,12 +282,20 @@ impl Found {
         }
     }
 
-    /// Counts a part of the body that the model will read.
-    fn prompt(&mut self, cursor: &mut Cursor<'_>, body: &[u8]) -> Result<(), Fault> {
-        cursor.peek();
+    /// Counts a part of the body that the model will read. Says how many texts or lists it is a list of.
+    fn prompt(&mut self, cursor: &mut Cursor<'_>, body: &[u8]) -> Result<u64, Fault> {
+        let is_list = cursor.peek() == b'[';
         let start = cursor.at();
         let mut media = Vec::new();
-        note_media(cursor, None, &mut media)?;
+        let mut items = 0;
+        if is_list {
+            cursor.elements(|cursor| {
+                items += u64::from(matches!(cursor.peek(), b'"' | b'['));
+                note_media(cursor, None, &mut media)
+            })?;
+        } else {
+            note_media(cursor, None, &mut media)?;
+        }
         let part = &body[start..cursor.at()];
         let first = part
             .iter()
@@ -268,7 +303,7 @@ impl Found {
         if part[0] == b'[' && first.is_some_and(u8::is_ascii_digit) {
             // Tokens already, as a list of numbers or a list of such lists.
             self.other_tokens += memchr::memchr_iter(b',', part).count() as u64 + 1;
-            return Ok(());
+            return Ok(items);
         }
         let mut from = start;
         for span in media {
@@ -277,8 +312,17 @@ impl Found {
             from = span.end;
         }
         self.prompt.add(&body[from..cursor.at()]);
-        Ok(())
+        Ok(items)
     }
+}
+
+/// Whether a key is `name`, but for the case of its letters. The long s is one of s, too.
+fn is_other_case(key: &[u8], name: &[u8]) -> bool {
+    key.len() == name.len() && key.eq_ignore_ascii_case(name)
+        || name[0] == b's'
+            && key
+                .strip_prefix("ſ".as_bytes())
+                .is_some_and(|rest| rest.eq_ignore_ascii_case(&name[1..]))
 }
 
 fn wrong(param: &str, what: &str) -> Failure {

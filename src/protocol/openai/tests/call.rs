@@ -136,6 +136,26 @@ fn what_cannot_be_understood_is_the_clients_failure() {
             Some("stream"),
         ),
         (
+            r#"{"model":"a","Model":"b"}"#,
+            "`model` must be written in small letters: some providers read it in any",
+            Some("model"),
+        ),
+        (
+            r#"{"MOD\u0045L":"a"}"#,
+            "`model` must be written in small letters: some providers read it in any",
+            Some("model"),
+        ),
+        (
+            r#"{"STREAM":true,"model":"a"}"#,
+            "`stream` must be written in small letters: some providers read it in any",
+            Some("stream"),
+        ),
+        (
+            r#"{"model":"a","ſtream":true}"#,
+            "`stream` must be written in small letters: some providers read it in any",
+            Some("stream"),
+        ),
+        (
             r#"{"model":"a","stream":1}"#,
             "`stream` must be true or false",
             Some("stream"),
@@ -171,6 +191,32 @@ fn the_rest_is_left_to_the_provider() {
     ] {
         assert!(!open(body).stream, "{body}");
     }
+}
+
+#[test]
+fn each_prompt_of_a_list_has_choices_of_its_own() {
+    let opened = |endpoint, members: &str| {
+        let body = format!(r#"{{"model":"m","max_tokens":5,{members}}}"#);
+        let call = Call::open(endpoint, body.into()).unwrap();
+        (call.choices, call.max_tokens)
+    };
+    for (members, choices) in [
+        (r#""prompt":"a""#, 1),
+        (r#""prompt":["a"]"#, 1),
+        (r#""prompt":["a","b","c"]"#, 3),
+        (r#""prompt":["a","b"],"n":2"#, 4),
+        (r#""prompt":[1,2,3]"#, 1),
+        (r#""prompt":[[1,2],[3]]"#, 2),
+        (r#""prompt":[]"#, 1),
+    ] {
+        let expected = (choices, Some(5 * choices));
+        assert_eq!(
+            opened(Endpoint::Completions, members),
+            expected,
+            "{members}"
+        );
+    }
+    assert_eq!(opened(CHAT, r#""prompt":["a","b"]"#), (1, Some(5)));
 }
 
 #[test]
