@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::answer::{Answer, AnswerBody};
 use super::hold::Hold;
-use super::outcome::{self, Next, Tally};
+use super::outcome::{self, Next, Reason};
 use super::redact;
 use super::request::Request;
 use super::stream::{Opening, StreamBody};
@@ -352,7 +352,7 @@ fn note_failure(
         FailureKind::Unauthenticated | FailureKind::Forbidden => "provider authentication failed",
         _ => failure.message.as_str(),
     };
-    request.tried.push(Tally {
+    request.tried.push(Reason {
         told: format!("{name}: {reason}{times}"),
         logged: format!("{name}: {}{times}", failure.for_log()),
     });

@@ -25,8 +25,8 @@ pub(super) enum Next {
     Stop,
 }
 
-/// What became of one candidate, in the words for the client and in those for the log.
-pub(super) struct Tally {
+/// Why a candidate did not answer, in the words for the client and in those for the log.
+pub(super) struct Reason {
     pub(super) told: String,
     pub(super) logged: String,
 }
@@ -62,7 +62,7 @@ pub(super) fn is_refusal(failure: &Failure) -> bool {
 pub(super) fn verdict(
     model: &str,
     last: Option<Failure>,
-    tried: &[Tally],
+    tried: &[Reason],
     refusals: &Refusals,
     now: UnixMillis,
 ) -> Failure {
@@ -82,7 +82,7 @@ pub(super) fn verdict(
     Failure::new(FailureKind::Unavailable, Side::Gateway, message)
 }
 
-fn failed(model: &str, last: Failure, tried: &[Tally]) -> Failure {
+fn failed(model: &str, last: Failure, tried: &[Reason]) -> Failure {
     // The provider's own words say best why a prompt does not fit.
     if last.kind == FailureKind::ContextTooLong {
         return last;
@@ -91,15 +91,15 @@ fn failed(model: &str, last: Failure, tried: &[Tally]) -> Failure {
         FailureKind::Timeout => FailureKind::Timeout,
         _ => FailureKind::BadUpstream,
     };
-    let listed = |words: fn(&Tally) -> &str| {
+    let listed = |words: fn(&Reason) -> &str| {
         let words: Vec<&str> = tried.iter().map(words).collect();
         format!(
             "no provider of `{model}` could answer: {}",
             words.join("; ")
         )
     };
-    let mut failure = Failure::new(kind, Side::Upstream, listed(|tally| &tally.told));
-    failure.label = Some(listed(|tally| &tally.logged).into());
+    let mut failure = Failure::new(kind, Side::Upstream, listed(|reason| &reason.told));
+    failure.label = Some(listed(|reason| &reason.logged).into());
     failure
 }
 
@@ -133,7 +133,7 @@ fn exhausted(model: &str, refusals: &Refusals, now: UnixMillis) -> Failure {
 mod tests {
     use std::time::Duration;
 
-    use super::{Next, Tally, after, verdict};
+    use super::{Next, Reason, after, verdict};
     use crate::chat::{Failure, FailureKind as Kind, Side};
     use crate::clock::UnixMillis;
     use crate::routing::Refusals;
@@ -174,7 +174,7 @@ mod tests {
     }
 
     fn told(last: Option<Failure>, refusals: &Refusals) -> Failure {
-        let tried = Tally {
+        let tried = Reason {
             told: "a: HTTP 500".to_owned(),
             logged: "a: HTTP 500".to_owned(),
         };

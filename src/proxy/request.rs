@@ -8,7 +8,7 @@ use actix_http::header::{HeaderName, HeaderValue};
 use tokio::time::Instant;
 
 use super::answer::Served;
-use super::outcome::Tally;
+use super::outcome::Reason;
 use crate::chat::Failure;
 use crate::protocol::openai::Call;
 use crate::routing::{Candidate, Name};
@@ -35,7 +35,7 @@ pub struct Request<'a> {
     /// Who was asked last, and how often anybody was; `None` until somebody is.
     pub asked: Option<Served>,
     /// Each candidate that failed, with the reason.
-    pub(super) tried: Vec<Tally>,
+    pub(super) tried: Vec<Reason>,
 }
 
 impl<'a> Request<'a> {

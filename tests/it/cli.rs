@@ -61,6 +61,18 @@ fn stderr(output: &Output) -> &str {
     std::str::from_utf8(&output.stderr).unwrap()
 }
 
+/// Every variable that is a flag, too.
+const VARIABLES: [&str; 8] = [
+    "HOST",
+    "PORT",
+    "CONFIG_PATH",
+    "DATA_DIR",
+    "LOG_DIR",
+    "LOG_LEVEL",
+    "LOG_FORMAT",
+    "WORKERS",
+];
+
 #[test]
 fn check_is_content_with_a_valid_file() {
     let folder = folder(VALID);
@@ -195,17 +207,7 @@ fn an_empty_variable_is_as_good_as_none() {
     let folder = folder(VALID);
     std::fs::create_dir(folder.path().join("config")).unwrap();
     std::fs::write(folder.path().join("config/provider.json"), "{").unwrap();
-    let names = [
-        "HOST",
-        "PORT",
-        "CONFIG_PATH",
-        "DATA_DIR",
-        "LOG_DIR",
-        "LOG_LEVEL",
-        "LOG_FORMAT",
-        "WORKERS",
-    ];
-    let empty = names.map(|name| (name, ""));
+    let empty = VARIABLES.map(|name| (name, ""));
     for command in [&[][..], &["serve"], &["check"]] {
         // It gets as far as the file that is the default.
         let run = run_with(folder.path(), command, &empty);
@@ -228,16 +230,7 @@ fn help_names_every_command_and_every_variable() {
             "{command}: {lines:#?}"
         );
     }
-    for variable in [
-        "HOST",
-        "PORT",
-        "CONFIG_PATH",
-        "DATA_DIR",
-        "LOG_DIR",
-        "LOG_LEVEL",
-        "LOG_FORMAT",
-        "WORKERS",
-    ] {
+    for variable in VARIABLES {
         let shown = format!("[env: {variable}=");
         assert!(stdout(&help).contains(&shown), "{variable}");
     }
