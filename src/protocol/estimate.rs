@@ -6,12 +6,16 @@
 
 use std::ops::AddAssign;
 
-use memchr::memmem;
+use memchr::{memchr, memmem};
 
 /// What an image, a sound or a file within a prompt counts, whatever its size in bytes.
 pub(crate) const MEDIA_TOKENS: u64 = 1000;
 
-const BLOCK: usize = 128;
+/// How many bytes are counted side by side.
+const ROW: usize = 32;
+
+/// After so many a count of one byte may be full.
+const ROWS_MAX: usize = 255;
 
 /// The estimate for one text, or for JSON, whose keys and marks then count along.
 pub fn estimate_tokens(text: &[u8]) -> u64 {
@@ -37,8 +41,11 @@ impl Tally {
             self.ascii -= bytes;
             self.wide += characters;
         }
-        if memmem::find(text, b"\\u").is_some() {
-            let escapes = unicode_escapes(text);
+        // Setting up the second search costs more than most texts are worth.
+        if let Some(at) = memchr(b'\\', text)
+            && memmem::find(&text[at..], b"\\u").is_some()
+        {
+            let escapes = unicode_escapes(&text[at..]);
             self.ascii = self.ascii.saturating_sub(6 * escapes);
             self.wide += escapes;
         }
@@ -57,16 +64,31 @@ impl AddAssign for Tally {
     }
 }
 
-// Both count in bytes over blocks short enough not to overflow one: this the compiler vectorises.
+// Both count in as many bytes side by side as the compiler likes, over so few rows that none overflows.
 
-/// How many bytes are not ASCII, and how many characters they make.
+/// How many bytes are not ASCII, and how many characters they make: as many as do not go on with one.
 fn beyond_ascii(text: &[u8]) -> (u64, u64) {
     let (mut bytes, mut characters) = (0, 0);
-    for block in text.chunks(BLOCK) {
-        let beyond: u8 = block.iter().map(|byte| byte >> 7).sum();
-        let leading: u8 = block.iter().map(|byte| u8::from(*byte >= 0xC0)).sum();
-        bytes += u64::from(beyond);
-        characters += u64::from(leading);
+    let mut add = |beyond: &[u8], going_on: &[u8]| {
+        let sum = |counts: &[u8]| counts.iter().map(|count| u64::from(*count)).sum::<u64>();
+        bytes += sum(beyond);
+        characters += sum(beyond) - sum(going_on);
+    };
+    let is_beyond = |byte: u8| u8::from(byte.cast_signed() < 0);
+    let is_going_on = |byte: u8| u8::from(byte.cast_signed() < -0x40);
+    let (rows, rest) = text.as_chunks::<ROW>();
+    for rows in rows.chunks(ROWS_MAX) {
+        let (mut beyond, mut going_on) = ([0u8; ROW], [0u8; ROW]);
+        for row in rows {
+            for (at, byte) in row.iter().enumerate() {
+                beyond[at] += is_beyond(*byte);
+                going_on[at] += is_going_on(*byte);
+            }
+        }
+        add(&beyond, &going_on);
+    }
+    for byte in rest {
+        add(&[is_beyond(*byte)], &[is_going_on(*byte)]);
     }
     (bytes, characters)
 }
@@ -75,7 +97,7 @@ fn beyond_ascii(text: &[u8]) -> (u64, u64) {
 fn unicode_escapes(text: &[u8]) -> u64 {
     let next = text.get(1..).unwrap_or_default();
     let mut escapes = 0;
-    for (here, next) in text.chunks(BLOCK).zip(next.chunks(BLOCK)) {
+    for (here, next) in text.chunks(ROWS_MAX).zip(next.chunks(ROWS_MAX)) {
         let pairs = here.iter().zip(next);
         let found: u8 = pairs
             .map(|(a, b)| u8::from(*a == b'\\') & u8::from(*b == b'u'))

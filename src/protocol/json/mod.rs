@@ -9,13 +9,16 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memchr2};
+use memchr::memchr2;
 
 /// A string with an escape beyond this many bytes is taken for a text, which has many.
 const LONG: usize = 128;
 
-/// How much of a text is judged at once: when the cheap look at it fails, no more is looked at again.
-const BLOCK: usize = 1024;
+/// How many bytes of a text are judged at once.
+const ROW: usize = 64;
+
+/// How often a text may turn out not to be usual before that is no longer tried.
+const TRIES: u8 = 8;
 
 /// Deepest nesting we follow; the same as `serde_json`'s, so what passes here can be read there.
 const DEPTH_MAX: u8 = 128;
@@ -189,7 +192,7 @@ impl<'a> Cursor<'a> {
         let start = self.at;
         let mut at = start + 1;
         let mut escaped = false;
-        let mut is_long = false;
+        let mut tries = TRIES;
         loop {
             let rest = self.text.get(at..).unwrap_or_default();
             let plain = plain_length(rest);
@@ -211,9 +214,10 @@ impl<'a> Cursor<'a> {
                     at += self.escape(&rest[plain + 1..])?;
                     escaped = true;
                     // One escape after the other is slow where there are hundreds.
-                    if !is_long && at - start > LONG {
-                        is_long = true;
-                        at = usual_end(self.text, at).unwrap_or(at);
+                    if at - start > LONG && tries > 0 {
+                        let from = at;
+                        at = skip_usual(self.text, from);
+                        tries -= u8::from(at == from);
                     }
                 }
                 Some(_) => return Err(self.fault("an escape instead of a control character")),
@@ -385,41 +389,36 @@ pub(crate) fn is_truthy(raw: &[u8]) -> bool {
     }
 }
 
-/// Where a string that has come as far as `from` ends: the place of its closing quote. The end is sought
-/// by the quotes alone, and all that lies before it is judged at once, many bytes in one instruction.
-///
-/// `None` where the string has no end, or where one of its escapes is not of the usual two characters:
-/// that takes a closer look.
-fn usual_end(text: &[u8], from: usize) -> Option<usize> {
-    let mut end = from;
-    loop {
-        end += memchr(b'"', text.get(end..)?)?;
-        let before = text[from..end].iter().rev();
-        if before.take_while(|byte| **byte == b'\\').count() % 2 == 0 {
-            break;
-        }
-        end += 1;
+/// How far the text of a string goes on from `from`, behind an escape, without anything but plain bytes and
+/// the escapes that most texts have. Stops somewhat before what is neither.
+fn skip_usual(text: &[u8], from: usize) -> usize {
+    // Behind an escaped backslash nothing is escaped, which is not seen below.
+    if text[from - 1] == b'\\' {
+        return from;
     }
-    let stretch = &text[from..=end];
-    let is_usual = stretch.chunks(BLOCK).enumerate().all(|(block, bytes)| {
-        let following = &stretch[block * BLOCK + 1..];
-        // What most texts escape, and nothing else: half the work.
-        let is_common = |next| (next == b'n') | (next == b'"') | (next == b't');
-        let is_usual = |next| is_common(next) | matches!(next, b'/' | b'b' | b'f' | b'r');
-        escapes_only(bytes, following, is_common) || escapes_only(bytes, following, is_usual)
-    });
-    is_usual.then_some(end)
+    let (rows, _) = text[from..].as_chunks::<ROW>();
+    let (before, _) = text[from - 1..].as_chunks::<ROW>();
+    let usual = rows
+        .iter()
+        .zip(before)
+        .take_while(|(row, before)| is_usual(row, before));
+    let at = from + usual.count() * ROW;
+    // Not into the middle of an escape.
+    at - usize::from(text[at - 1] == b'\\')
 }
 
-/// Whether `bytes` have no control characters, and each backslash is followed by what `usual` knows.
-/// Judges all of them, without an early exit, so that many are judged in one instruction.
+/// Whether a row of bytes, given with that of the bytes `before` each, holds no end of a string, no control
+/// character and only the commonest escapes. Without an early exit, so that the compiler judges many at once.
 #[inline(always)]
-fn escapes_only(bytes: &[u8], following: &[u8], usual: impl Fn(u8) -> bool) -> bool {
-    let unusual = bytes
+fn is_usual(row: &[u8; ROW], before: &[u8; ROW]) -> bool {
+    let unusual = row
         .iter()
-        .zip(following)
-        .fold(false, |unusual, (&byte, &next)| {
-            unusual | (byte < 0x20) | ((byte == b'\\') & !usual(next))
+        .zip(before)
+        .fold(false, |unusual, (&byte, &before)| {
+            let is_quote = byte == b'"';
+            let is_escaped = before == b'\\';
+            let is_common = is_quote | (byte == b'n') | (byte == b't') | (byte == b'r');
+            unusual | (byte < 0x20) | (is_escaped & !is_common) | (is_quote & !is_escaped)
         });
     !unusual
 }
