@@ -246,7 +246,7 @@ async fn reload_on(mut hangup: Signal, gateway: Arc<Gateway>) {
 /// Each signal opens the log file again, as nginx does: rotation scripts send it.
 async fn reopen_on(mut user: Signal) {
     while user.recv().await.is_some() {
-        telemetry::reopen();
+        telemetry::log::reopen();
     }
 }
 

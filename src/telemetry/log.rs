@@ -15,7 +15,8 @@ use log::kv::{Key, Value, VisitSource, VisitValue};
 use log::{Level, LevelFilter, Record};
 use memchr::memchr2;
 
-use super::sink::{Note, Sink};
+use super::sink::{LogFile, write_stdout};
+use super::spool::{Note, Spool};
 use crate::clock;
 
 /// The form of a line.
@@ -28,8 +29,8 @@ pub enum Format {
     Json,
 }
 
-/// Every sink, for [`flush`].
-static SINKS: OnceLock<Vec<Sink>> = OnceLock::new();
+/// What is logged, for [`flush`] and [`reopen`].
+static SPOOL: OnceLock<Spool> = OnceLock::new();
 
 /// Reads a level as users write it: DEBUG, INFO, WARNING, ERROR.
 ///
@@ -60,16 +61,19 @@ pub fn start(
         Format::Text => |dropped, out| note(dropped, |record| text(out, record, Tz::UTC)),
         Format::Json => |dropped, out| note(dropped, |record| json(out, record, Tz::UTC)),
     };
-    let mut sinks = vec![Sink::stdout(note)?];
+    let spool = Spool::default();
+    let stdout = |batch: &[u8], _| write_stdout(batch);
+    spool.attach("log-stdout", note, Box::new(stdout))?;
     if let Some(folder) = folder {
-        std::fs::create_dir_all(folder)?;
-        sinks.push(Sink::file(&folder.join("gateway.log"), note)?);
+        let mut file = LogFile::open(&folder.join("gateway.log"))?;
+        let out = move |batch: &[u8], reopen| file.write(batch, reopen);
+        spool.attach("log-file", note, Box::new(out))?;
     }
-    let tee = Tee(sinks.clone());
+    let target = Target(spool.clone());
     let mut builder = env_logger::Builder::new();
     builder
         .filter_level(level)
-        .target(env_logger::Target::Pipe(Box::new(tee)));
+        .target(env_logger::Target::Pipe(Box::new(target)));
     if level < LevelFilter::Debug {
         // What the server library says about its own starting and stopping, we say better.
         for library in [
@@ -87,7 +91,7 @@ pub fn start(
         Format::Json => json(out, record, zone),
     });
     builder.try_init().map_err(io::Error::other)?;
-    let _ = SINKS.set(sinks);
+    let _ = SPOOL.set(spool);
     Ok(())
 }
 
@@ -105,18 +109,25 @@ fn note(dropped: u64, write: impl FnOnce(&Record<'_>) -> io::Result<()>) {
 
 /// Waits until everything logged so far is written.
 pub fn flush() {
-    for sink in SINKS.get().into_iter().flatten() {
-        sink.flush();
+    if let Some(spool) = SPOOL.get() {
+        spool.flush();
     }
 }
 
-struct Tee(Vec<Sink>);
+/// Opens the log file again, as is asked for after it was rotated away. What is logged from here on is in
+/// the file that has its name.
+pub fn reopen() {
+    if let Some(spool) = SPOOL.get() {
+        spool.reopen();
+    }
+}
 
-impl Write for Tee {
+/// Where env_logger writes.
+struct Target(Spool);
+
+impl Write for Target {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        for sink in &self.0 {
-            sink.append(line);
-        }
+        self.0.append(line);
         Ok(line.len())
     }
 

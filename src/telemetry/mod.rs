@@ -3,6 +3,6 @@
 pub mod log;
 mod record;
 mod sink;
+mod spool;
 
 pub use record::{Outcome, Record};
-pub use sink::reopen;
