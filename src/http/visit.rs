@@ -52,18 +52,21 @@ pub(crate) fn endpoint<H, F>(
     H: Fn(Visit) -> F + Clone + 'static,
     F: Future<Output = Result<HttpResponse, Failure>> + 'static,
 {
-    // A resource each: actix compares a single path as text, and a list of them by regular expressions.
+    // A resource each: actix compares a single path as text, and a list of them by regular expressions. Its
+    // guards for methods write down for each request which methods there are, which is known here.
     for path in paths {
-        let mut resource = web::resource(*path);
-        for method in methods {
+        let handler = handler.clone();
+        let serve = move |request: HttpRequest, payload: Payload| {
             let handler = handler.clone();
-            let route = web::method(method.clone());
-            resource = resource.route(route.to(move |request: HttpRequest, payload: Payload| {
-                answer(access, request, payload, handler.clone())
-            }));
-        }
-        let other = move |request: HttpRequest| other_method(access, methods, request);
-        app.service(resource.default_service(web::to(other)));
+            async move {
+                if methods.contains(request.method()) {
+                    answer(access, request, payload, handler).await
+                } else {
+                    other_method(access, methods, &request)
+                }
+            }
+        };
+        app.service(web::resource(*path).to(serve));
     }
 }
 
@@ -113,12 +116,8 @@ fn beginning(path: &str) -> &str {
 }
 
 /// The path exists, the method does not. A browser's preflight is answered here, too.
-async fn other_method(
-    access: Access,
-    methods: &'static [Method],
-    request: HttpRequest,
-) -> HttpResponse {
-    let id = reply::request_id(&request);
+fn other_method(access: Access, methods: &'static [Method], request: &HttpRequest) -> HttpResponse {
+    let id = reply::request_id(request);
     let allowed: Vec<&str> = methods.iter().map(Method::as_str).collect();
     let allowed = allowed.join(", ");
     let worker = request.app_data::<Rc<Worker>>();

@@ -4,6 +4,7 @@
 //! failures belongs in this file too: it would be a further state next to [`Cooldown`], fed by the same
 //! [`Health::failed`] and [`Health::succeeded`].
 
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -22,20 +23,46 @@ const LONGEST_ASKED: Duration = Duration::from_secs(24 * 60 * 60);
 /// Share of the newest answer in the running average of answer lengths.
 const NEWEST: f64 = 0.2;
 
+/// Stands for "none" in [`Health::resting_until`] and [`Health::answer_tokens`].
+const NEVER: i64 = i64::MIN;
+const UNKNOWN: u64 = u64::MAX;
+
 /// What one candidate's past tells about its future. Shared by all workers and kept over reloads.
-#[derive(Debug, Default)]
-pub struct Health(Mutex<State>);
+///
+/// Each request asks it several times, hence the atomics: they stand for themselves, and nothing is
+/// concluded from two of them together.
+#[derive(Debug)]
+pub struct Health {
+    /// The end of the cooldown that is in `trouble`, in milliseconds since 1970.
+    resting_until: AtomicI64,
+    /// The average of answer lengths: the bits of an `f64`.
+    answer_tokens: AtomicU64,
+    rejects_stream_options: AtomicBool,
+    answered: AtomicU64,
+    failed: AtomicU64,
+    trouble: Mutex<Trouble>,
+}
 
 #[derive(Debug, Default)]
-struct State {
+struct Trouble {
+    /// Kept after its end, until a success.
     cooldown: Option<Cooldown>,
     /// Refusals since the last success: each doubles the cooldown.
     refusals: u32,
-    answer_tokens: Option<f64>,
-    rejects_stream_options: bool,
-    answered: u64,
-    failed: u64,
     last_failure: Option<(UnixMillis, String)>,
+}
+
+impl Default for Health {
+    fn default() -> Health {
+        Health {
+            resting_until: AtomicI64::new(NEVER),
+            answer_tokens: AtomicU64::new(UNKNOWN),
+            rejects_stream_options: AtomicBool::new(false),
+            answered: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            trouble: Mutex::default(),
+        }
+    }
 }
 
 /// A rest that a provider asked for.
@@ -63,12 +90,7 @@ pub struct Report {
 impl Health {
     /// When the candidate's rest ends, if it is resting.
     pub fn resting_until(&self, now: UnixMillis) -> Option<UnixMillis> {
-        let state = self.0.lock();
-        state
-            .cooldown
-            .as_ref()
-            .map(|cooldown| cooldown.until)
-            .filter(|until| *until > now)
+        Some(UnixMillis(self.resting_until.load(Relaxed))).filter(|until| *until > now)
     }
 
     /// The provider refused for lack of quota: leave it alone for as long as it asked, a day at most,
@@ -79,21 +101,22 @@ impl Health {
         reason: &str,
         now: UnixMillis,
     ) -> Cooldown {
-        let mut state = self.0.lock();
+        let mut trouble = self.trouble.lock();
         let usual = FIRST
-            .saturating_mul(1 << state.refusals.min(8))
+            .saturating_mul(1 << trouble.refusals.min(8))
             .min(LONGEST);
         let rest = retry_after.map_or(usual, |asked| asked.min(LONGEST_ASKED));
-        state.refusals = state.refusals.saturating_add(1);
+        trouble.refusals = trouble.refusals.saturating_add(1);
         let until = now.after(rest);
-        match &state.cooldown {
+        match &trouble.cooldown {
             Some(running) if running.until >= until => running.clone(),
             _ => {
                 let cooldown = Cooldown {
                     until,
                     reason: reason.to_owned(),
                 };
-                state.cooldown = Some(cooldown.clone());
+                trouble.cooldown = Some(cooldown.clone());
+                self.resting_until.store(until.0, Relaxed);
                 cooldown
             }
         }
@@ -101,58 +124,61 @@ impl Health {
 
     /// An attempt failed.
     pub fn failed(&self, reason: &str, now: UnixMillis) {
-        let mut state = self.0.lock();
-        state.failed += 1;
-        state.last_failure = Some((now, reason.to_owned()));
+        self.failed.fetch_add(1, Relaxed);
+        self.trouble.lock().last_failure = Some((now, reason.to_owned()));
     }
 
     /// An answer was committed. Ends any rest.
     pub fn succeeded(&self) {
-        let mut state = self.0.lock();
-        state.answered += 1;
-        state.refusals = 0;
-        state.cooldown = None;
+        self.answered.fetch_add(1, Relaxed);
+        if self.resting_until.load(Relaxed) != NEVER {
+            let mut trouble = self.trouble.lock();
+            trouble.refusals = 0;
+            trouble.cooldown = None;
+            self.resting_until.store(NEVER, Relaxed);
+        }
     }
 
     /// The length of an answer, for [`Health::expected_answer`].
     pub fn answer_length(&self, tokens: u64) {
-        let mut state = self.0.lock();
         let tokens = tokens as f64;
-        let average = state
-            .answer_tokens
-            .map_or(tokens, |old| old + NEWEST * (tokens - old));
-        state.answer_tokens = Some(average);
+        let average = match self.answer_tokens.load(Relaxed) {
+            UNKNOWN => tokens,
+            old => f64::from_bits(old) + NEWEST * (tokens - f64::from_bits(old)),
+        };
+        // Of two at once one may be lost: it is an average.
+        self.answer_tokens.store(average.to_bits(), Relaxed);
     }
 
     /// How many tokens an answer of this candidate has had on average, lately.
     pub fn expected_answer(&self) -> Option<u64> {
-        self.0
-            .lock()
-            .answer_tokens
-            .map(|tokens| tokens.ceil() as u64)
+        match self.answer_tokens.load(Relaxed) {
+            UNKNOWN => None,
+            average => Some(f64::from_bits(average).ceil() as u64),
+        }
     }
 
     /// Whether the provider refuses `stream_options`.
     pub fn rejects_stream_options(&self) -> bool {
-        self.0.lock().rejects_stream_options
+        self.rejects_stream_options.load(Relaxed)
     }
 
     /// The provider refused `stream_options`: it is not asked again.
     pub fn remember_stream_options_rejected(&self) {
-        self.0.lock().rejects_stream_options = true;
+        self.rejects_stream_options.store(true, Relaxed);
     }
 
     /// All of it, for people.
     pub fn report(&self, now: UnixMillis) -> Report {
-        let state = self.0.lock();
+        let trouble = self.trouble.lock();
         Report {
-            cooldown: state
+            cooldown: trouble
                 .cooldown
                 .clone()
                 .filter(|cooldown| cooldown.until > now),
-            answered: state.answered,
-            failed: state.failed,
-            last_failure: state.last_failure.clone(),
+            answered: self.answered.load(Relaxed),
+            failed: self.failed.load(Relaxed),
+            last_failure: trouble.last_failure.clone(),
         }
     }
 }

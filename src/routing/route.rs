@@ -13,7 +13,7 @@ const SUGGESTIONS: usize = 3;
 /// All models of one configuration.
 #[derive(Debug, Default)]
 pub struct Routes {
-    exact: HashMap<String, Arc<Route>>,
+    exact: HashMap<String, Arc<Route>, foldhash::fast::RandomState>,
     /// Longest literal part first.
     patterns: Vec<Arc<Route>>,
     redirects: HashMap<String, String>,
