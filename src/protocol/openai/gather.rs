@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::chunk::Chunk;
 use super::{Endpoint, error, is_done, says_nothing};
@@ -339,7 +339,29 @@ fn append(name: &str, held: &mut Value, piece: Value) {
                 }
             }
         }
+        // Content is text or a list of parts. Some servers send the one, then the other.
+        (held @ Value::String(_), Value::Array(parts)) if name == "content" => {
+            let text = std::mem::take(held);
+            *held = Value::Array(Vec::new());
+            append(name, held, text);
+            append(name, held, Value::Array(parts));
+        }
+        (Value::Array(parts), Value::String(text)) if name == "content" => {
+            match parts.last_mut().and_then(text_of) {
+                Some(held) => held.push_str(&text),
+                None if text.is_empty() => {}
+                None => parts.push(json!({ "type": "text", "text": text })),
+            }
+        }
         (held, piece) => *held = piece,
+    }
+}
+
+/// The text of a part of a message that is one.
+fn text_of(part: &mut Value) -> Option<&mut String> {
+    match part.get_mut("text") {
+        Some(Value::String(text)) => Some(text),
+        _ => None,
     }
 }
 

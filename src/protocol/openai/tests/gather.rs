@@ -63,6 +63,27 @@ fn lists_are_continued() {
 }
 
 #[test]
+fn content_may_change_between_text_and_parts() {
+    assert_eq!(
+        message(&[
+            r#"{"content":""}"#,
+            r#"{"content":"one "}"#,
+            r#"{"content":[{"type":"text","text":"two "}]}"#,
+            r#"{"content":"three "}"#,
+            r#"{"content":[{"type":"image_url","image_url":{"url":"u"}}]}"#,
+            r#"{"content":""}"#,
+            r#"{"content":"four"}"#,
+        ])["content"],
+        json!([
+            { "type": "text", "text": "one " },
+            { "type": "text", "text": "two three " },
+            { "type": "image_url", "image_url": { "url": "u" } },
+            { "type": "text", "text": "four" },
+        ])
+    );
+}
+
+#[test]
 fn calls_are_put_together_however_they_are_told_apart() {
     let call = |id: &str, name: &str, arguments: &str| json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments}});
     let expected = json!([call("1", "f", "{\"a\":1}"), call("2", "g", "{}")]);
