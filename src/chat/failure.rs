@@ -58,8 +58,8 @@ pub struct Verbatim {
     pub status: u16,
     /// Its `Content-Type`, if it had one.
     pub content_type: Option<String>,
-    /// Its body.
-    pub body: Bytes,
+    /// Its body; `None` if that could not be read.
+    pub body: Option<Bytes>,
 }
 
 /// Something that kept a request from being answered.

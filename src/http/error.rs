@@ -12,12 +12,14 @@ const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 /// A failure as an answer. What a provider said about the client's own mistake is handed on as it came.
 pub(super) fn response(failure: &Failure) -> HttpResponse {
     let is_clients = failure.side == Side::Client || failure.kind == FailureKind::ContextTooLong;
-    if let (true, Some(said)) = (is_clients, &failure.verbatim) {
+    if let (true, Some(said)) = (is_clients, &failure.verbatim)
+        && let Some(body) = &said.body
+    {
         let status = StatusCode::from_u16(said.status).unwrap_or(StatusCode::BAD_REQUEST);
         let kind = said.content_type.as_deref().unwrap_or("application/json");
         return HttpResponse::build(status)
             .content_type(kind)
-            .body(said.body.clone());
+            .body(body.clone());
     }
     let (status, body) = openai::render(failure);
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

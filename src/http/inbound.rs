@@ -22,17 +22,6 @@ const MODEL: HeaderName = HeaderName::from_static("x-gateway-model");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-gateway-attempts");
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// What providers may know of a client, as far as it sent it. Never its key, nor whom it would charge at
-/// the provider (`openai-organization`, `openai-project`): that belongs to the client's own key, not to ours.
-const FORWARDED: &[&str] = &[
-    "accept",
-    "user-agent",
-    "openai-beta",
-    "originator",
-    "session-id",
-    "x-client-request-id",
-];
-
 /// Room set aside for a body of unknown length.
 const BODY_START: usize = 64 * 1024;
 
@@ -172,10 +161,24 @@ fn too_large(max: usize) -> Failure {
     Failure::new(FailureKind::TooLarge, Side::Client, message)
 }
 
+/// What providers may know of a client, as far as it sent it. Never its key, nor whom it would charge at
+/// the provider (`openai-organization`, `openai-project`): that belongs to the client's own key, not to ours.
+fn is_forwarded(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "accept"
+            | "user-agent"
+            | "openai-beta"
+            | "originator"
+            | "session-id"
+            | "x-client-request-id"
+    )
+}
+
 fn forwarded(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
     headers
         .iter()
-        .filter(|(name, _)| FORWARDED.contains(&name.as_str()))
+        .filter(|(name, _)| is_forwarded(name))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect()
 }
@@ -209,7 +212,11 @@ fn name_provider(headers: &mut HeaderMap, served: Option<&Served>) {
     let Some(served) = served else { return };
     headers.insert(PROVIDER, served.provider.header());
     headers.insert(MODEL, served.model.header());
-    headers.insert(ATTEMPTS, HeaderValue::from(served.attempts));
+    let attempts = match served.attempts {
+        1 => HeaderValue::from_static("1"),
+        more => HeaderValue::from(more),
+    };
+    headers.insert(ATTEMPTS, attempts);
 }
 
 fn events() -> HttpResponseBuilder {

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::answer::{Answer, AnswerBody};
-use super::hold::Hold;
+use super::hold::{self, Hold};
 use super::outcome::{self, Next, Reason};
 use super::redact;
 use super::request::Request;
@@ -19,7 +18,7 @@ use crate::protocol::openai::{self, Endpoint, Gather, Shape};
 use crate::quota::Exhausted;
 use crate::routing::{self, Candidate};
 use crate::telemetry::Outcome;
-use crate::upstream::{Response, Sent};
+use crate::upstream::{Response, Sent, Unanswered};
 
 /// Largest whole answer: images and embeddings come as text in JSON.
 const ANSWER_MAX: usize = 64 * 1024 * 1024;
@@ -62,23 +61,34 @@ pub(super) async fn serve(
     let mut shape = shape(request, candidate, may_ask_usage);
     let mut failures = 0;
     let mut last = None;
+    let mut fresh = false;
     loop {
         let sent = Sent::default();
         let hold = match Hold::take(candidate, &request.call, sent.clone()) {
             Ok(hold) => hold,
             Err(exhausted) => return last.map_or(Tried::NoRoom(exhausted), Tried::Failed),
         };
-        request.note_attempt(candidate, &model);
-        let failure = match once(request, candidate, model.as_str(), shape, &sent).await {
+        if !fresh {
+            request.note_attempt(candidate, &model);
+        }
+        let failure = match once(request, candidate, model.as_str(), shape, &sent, fresh).await {
             Ok(ready) => {
                 if may_ask_usage && shape.stream && !shape.ask_usage {
                     candidate.health.remember_stream_options_rejected();
                 }
-                return Tried::Answered(commit(request, candidate, hold, ready));
+                return Tried::Answered(commit(request, candidate, hold, ready).await);
             }
-            Err(failure) => failure,
+            Err(Unanswered::Stale) => {
+                // Nobody's failure, and part of the same attempt. But the provider may have counted it, so
+                // the repeat takes room of its own.
+                hold.fail();
+                fresh = true;
+                continue;
+            }
+            Err(Unanswered::Failed(failure)) => failure,
         };
         hold.fail();
+        fresh = false;
         if shape.ask_usage
             && matches!(failure.upstream_status(), Some(400 | 422))
             && failure.kind == FailureKind::InvalidRequest
@@ -140,22 +150,24 @@ async fn once(
     model: &str,
     shape: Shape,
     sent: &Sent,
-) -> Result<Ready, Failure> {
+    fresh: bool,
+) -> Result<Ready, Unanswered> {
     let provider = &candidate.provider;
     let relayed = shape.stream && request.call.stream;
     let patience = match provider.first_byte_timeout {
         Some(first_byte) if relayed => first_byte.min(provider.timeout),
         _ => provider.timeout,
     };
-    let patience = patience.min(request.time_left());
-    let mut failure =
-        match timeout(patience, exchange(request, candidate, model, shape, sent)).await {
-            Ok(Ok(ready)) => return Ok(ready),
-            Ok(Err(failure)) => failure,
-            Err(_) => late(patience),
-        };
+    let now = Instant::now();
+    let until = request.deadline.min(now + patience);
+    let exchange = exchange(request, candidate, model, shape, sent, fresh);
+    let mut failure = match timeout_at(until, exchange).await {
+        Ok(Err(Unanswered::Failed(failure))) => failure,
+        Ok(ready_or_stale) => return ready_or_stale,
+        Err(_) => late(until.saturating_duration_since(now)),
+    };
     redact::failure(&mut failure, provider);
-    Err(failure)
+    Err(failure.into())
 }
 
 fn late(patience: Duration) -> Failure {
@@ -169,21 +181,29 @@ async fn exchange(
     model: &str,
     shape: Shape,
     sent: &Sent,
-) -> Result<Ready, Failure> {
+    fresh: bool,
+) -> Result<Ready, Unanswered> {
     let call = &request.call;
     let body = call.encode(model, shape);
-    let target = &candidate.target;
-    let answer = request
-        .client
-        .post(target, call.endpoint, &request.forwarded, body, sent);
+    // Requests that came in together go out together: their peers are woken once, and each step of the way
+    // is taken by all while its code is at hand.
+    tokio::task::yield_now().await;
+    let answer = request.client.post(
+        &candidate.target,
+        call.endpoint,
+        &request.forwarded,
+        body,
+        sent,
+        fresh,
+    );
     let mut response = match candidate.provider.first_byte_timeout {
         Some(first_byte) => timeout(first_byte, answer)
             .await
-            .unwrap_or_else(|_| Err(late(first_byte))),
+            .unwrap_or_else(|_| Err(late(first_byte).into())),
         None => answer.await,
     }?;
     if !(200..300).contains(&response.status()) {
-        return Err(refusal(response).await);
+        return Err(refusal(response).await.into());
     }
     let is_stream = is_stream(&mut response, shape).await?;
     match (
@@ -192,9 +212,8 @@ async fn exchange(
     ) {
         (true, true) => {
             let asked = shape.stream && shape.ask_usage;
-            Opening::read(response, call, asked)
-                .await
-                .map(|opening| Ready::Opened(Box::new(opening)))
+            let opening = Opening::read(response, call, asked).await?;
+            Ok(Ready::Opened(Box::new(opening)))
         }
         (true, false) => {
             let mut gather = Gather::new(call.endpoint, call.prompt_tokens);
@@ -202,7 +221,7 @@ async fn exchange(
                 match response.next().await {
                     Some(Ok(chunk)) => gather.push(chunk)?,
                     // What breaks after the answer is no loss.
-                    Some(Err(failure)) if !gather.is_complete() => return Err(failure),
+                    Some(Err(failure)) if !gather.is_complete() => return Err(failure.into()),
                     Some(Err(_)) | None => break,
                 }
             }
@@ -233,19 +252,17 @@ async fn exchange(
     }
 }
 
-/// Whether an answer is a stream: by its type, or, where that says nothing of use to one that was asked
-/// for a stream, by how it begins.
+/// Whether an answer is a stream. Where one could be, that is seen by how it begins: some providers call a
+/// stream JSON, some an answer a stream.
 async fn is_stream(response: &mut Response, shape: Shape) -> Result<bool, Failure> {
     let kind = response.content_type().unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim();
-    if essence.eq_ignore_ascii_case("text/event-stream") {
-        return Ok(true);
-    }
-    if !shape.stream || essence.to_ascii_lowercase().ends_with("json") {
+    let is_called_so = essence.eq_ignore_ascii_case("text/event-stream");
+    if !is_called_so && !shape.stream {
         return Ok(false);
     }
     let begins = response.first_byte().await?;
-    Ok(begins.is_some_and(|byte| !matches!(byte, b'{' | b'[' | b'<')))
+    Ok(begins.map_or(is_called_so, |byte| !matches!(byte, b'{' | b'[' | b'<')))
 }
 
 /// An upstream's error answer as a failure.
@@ -254,39 +271,43 @@ async fn refusal(response: Response) -> Failure {
     let kind = response.content_type().map(str::to_owned);
     let retry_after = response.retry_after(clock::now());
     // What cannot be read of an error leaves its status, which says enough.
-    let body = match timeout(ERROR_PATIENCE, response.collect(ERROR_MAX)).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(_)) | Err(_) => Bytes::new(),
+    let body = match response.is_encoded() {
+        true => None,
+        false => match timeout(ERROR_PATIENCE, response.collect(ERROR_MAX)).await {
+            Ok(Ok(body)) => Some(body),
+            Ok(Err(_)) | Err(_) => None,
+        },
     };
     openai::decode(status, kind.as_deref(), body, retry_after)
 }
 
-/// The point of no return: the quota counts, and the answer belongs to the client.
-fn commit(
+/// The point of no return: the quota counts, that is written down, and the answer belongs to the client.
+async fn commit(
     request: &mut Request<'_>,
     candidate: &Arc<Candidate>,
     mut hold: Hold,
     ready: Ready,
 ) -> Answer {
     candidate.health.succeeded();
-    let mut record = request.record.take();
-    if let Some(record) = &mut record {
-        record.status = 200;
-        record.first_byte = Some(record.elapsed());
-    }
     let body = match ready {
         Ready::Whole(body, usage) => {
             let usage = usage.unwrap_or_else(|| estimate(request, &body));
-            hold.settle(usage.total);
             candidate.health.answer_length(usage.output);
-            if let Some(mut record) = record {
+            hold::written(hold.settle(usage.total)).await;
+            if let Some(mut record) = request.record.take() {
+                record.status = 200;
                 record.usage = Some(usage);
                 record.finish(Outcome::Answered);
             }
             body
         }
         Ready::Opened(opening) => {
-            hold.commit();
+            hold::written(hold.commit()).await;
+            let mut record = request.record.take();
+            if let Some(record) = &mut record {
+                record.status = 200;
+                record.first_byte = Some(record.started().elapsed());
+            }
             let body = StreamBody::new(*opening, candidate.clone(), hold, record);
             AnswerBody::Stream(Box::new(body))
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::clock;
 use crate::protocol::openai::{Call, Endpoint};
-use crate::quota::{Count, Exhausted, Reservation};
+use crate::quota::{Count, Exhausted, Receipt, Reservation};
 use crate::routing::Candidate;
 use crate::upstream::Sent;
 
@@ -50,18 +50,22 @@ impl Hold {
     }
 
     /// The first byte is about to be released: from now on the request counts, whatever happens.
-    pub(super) fn commit(&mut self) {
-        if let Some(reservation) = &mut self.reservation {
-            reservation.commit();
-        }
+    pub(super) fn commit(&mut self) -> Option<Receipt> {
+        self.reservation.as_mut().map(Reservation::commit)
     }
 
     /// The cost is known.
-    pub(super) fn settle(mut self, tokens: u64) {
-        if let Some(reservation) = self.reservation.take() {
-            reservation.settle(tokens);
-        }
+    pub(super) fn settle(mut self, tokens: u64) -> Option<Receipt> {
+        let reservation = self.reservation.take()?;
+        Some(reservation.settle(tokens))
     }
+}
+
+/// Returns when what was counted is written down. Waits for one turn of the event loop, so that answers
+/// which are ready at the same time share one system call.
+pub(super) async fn written(receipt: Option<Receipt>) {
+    tokio::task::yield_now().await;
+    drop(receipt);
 }
 
 impl Drop for Hold {

@@ -27,8 +27,10 @@ pub(super) fn failure(failure: &mut Failure, provider: &Provider) {
             *label = label.replace(secret, INSTEAD).into();
         }
     }
-    if let Some(said) = &mut failure.verbatim {
-        bytes(&mut said.body, provider);
+    if let Some(said) = &mut failure.verbatim
+        && let Some(body) = &mut said.body
+    {
+        bytes(body, provider);
     }
 }
 

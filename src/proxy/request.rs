@@ -48,7 +48,7 @@ impl<'a> Request<'a> {
         forwarded: Vec<(HeaderName, HeaderValue)>,
         record: Record,
     ) -> Request<'a> {
-        let deadline = Instant::now() + snapshot.global.deadline;
+        let deadline = Instant::from_std(record.started()) + snapshot.global.deadline;
         Request {
             gateway,
             client,

@@ -104,6 +104,8 @@ pub struct StreamBody {
     /// every event, but looks at `last_event` when it fires.
     timer: Pin<Box<Sleep>>,
     last_event: Instant,
+    /// When the client was given something last: half an event of the provider is nothing yet.
+    last_given: Instant,
     idle_limit: Duration,
     candidate: Arc<Candidate>,
     hold: Option<Hold>,
@@ -137,6 +139,7 @@ impl StreamBody {
                 now + COMMENT_AFTER.min(idle_limit),
             )),
             last_event: now,
+            last_given: now,
             idle_limit,
             candidate,
             hold: Some(hold),
@@ -190,15 +193,14 @@ impl StreamBody {
 
     /// Looks at what silence has come to. Leaves the timer set for what comes next.
     fn poll_silence(&mut self, cx: &mut Context<'_>) {
-        while self.timer.as_mut().poll(cx).is_ready() {
+        while self.out.is_empty() && self.timer.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
-            let silent = now.duration_since(self.last_event);
             let grace = if self.relay.seen().done {
                 END_GRACE
             } else {
                 self.idle_limit
             };
-            if silent >= grace {
+            if now.duration_since(self.last_event) >= grace {
                 if self.relay.seen().done {
                     self.ended = true;
                 } else {
@@ -207,16 +209,14 @@ impl StreamBody {
                 }
                 return;
             }
-            if silent >= COMMENT_AFTER {
+            if now.duration_since(self.last_given) >= COMMENT_AFTER {
                 self.out.push_back(COMMENT);
-                self.timer
-                    .as_mut()
-                    .reset((now + COMMENT_AFTER).min(self.last_event + grace));
-                return;
+                self.last_given = now;
             }
+            let comment = self.last_given + COMMENT_AFTER;
             self.timer
                 .as_mut()
-                .reset((self.last_event + COMMENT_AFTER).min(self.last_event + grace));
+                .reset(comment.min(self.last_event + grace));
         }
     }
 }
@@ -245,6 +245,9 @@ impl MessageBody for StreamBody {
                 Poll::Ready(Some(Ok(chunk))) => {
                     this.last_event = Instant::now();
                     this.relay.push(chunk, &mut this.out);
+                    if !this.out.is_empty() {
+                        this.last_given = this.last_event;
+                    }
                     this.note_failure();
                     if this.relay.seen().done {
                         this.timer.as_mut().reset(this.last_event + END_GRACE);

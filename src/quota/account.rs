@@ -99,25 +99,31 @@ impl Account {
         self.ledger.lock().tally().version
     }
 
-    pub(super) fn commit(&self, hold: &mut Hold) {
+    /// Counts what is held. Gives the number under which that is to be [written](Account::write).
+    pub(super) fn commit(&self, hold: &mut Hold) -> Option<u64> {
         let tally = self.ledger.lock().commit(hold);
-        self.record(tally);
+        self.stage(tally)
     }
 
-    pub(super) fn settle(&self, hold: &Hold, tokens: u64) {
+    pub(super) fn settle(&self, hold: &Hold, tokens: u64) -> Option<u64> {
         let tally = self.ledger.lock().settle(hold, tokens);
-        self.record(tally);
+        self.stage(tally)
     }
 
     pub(super) fn release(&self, hold: &Hold) {
         self.ledger.lock().release(hold);
     }
 
-    /// Outside of the lock: lines may arrive in another order than their versions have, and the
-    /// highest version counts.
-    fn record(&self, tally: Option<Tally>) {
-        if let (Some(journal), Some(tally)) = (&self.journal, tally) {
-            journal.append(&tally);
+    /// Writes down what was counted under `number`.
+    pub(super) fn write(&self, number: u64) {
+        if let Some(journal) = &self.journal {
+            journal.write(number);
         }
+    }
+
+    /// Outside of the lock: tallies may arrive in another order than their versions have, and the
+    /// highest version counts.
+    fn stage(&self, tally: Option<Tally>) -> Option<u64> {
+        Some(self.journal.as_ref()?.stage(&tally?))
     }
 }

@@ -5,18 +5,21 @@
 //! absolute, so the line with the highest version is all there is to know of an id, lines may come
 //! twice or in any order, and reading them again changes nothing.
 //!
-//! A line is one `write` to a file opened for appending, without a buffer of ours and without
-//! `fsync`: it survives the end of the process, not of the power. The readable files, which are
-//! synced, are at most seconds behind (some more with hundreds of busy accounts).
+//! Lines are [staged](Journal::stage) and then [written](Journal::write), all that are staged with one
+//! `write` to a file opened for appending, without `fsync`: they survive the end of the process, not of
+//! the power. Requests that end together so share one system call, and an id whose count changes many
+//! times in between needs one line. The readable files, which are synced, are at most seconds behind
+//! (some more with hundreds of busy accounts).
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
 
 use super::ledger::Tally;
 use crate::clock::UnixMillis;
@@ -27,10 +30,24 @@ pub(super) struct Journal {
     folder: PathBuf,
     /// `None` while no segment could be opened.
     live: ArcSwapOption<Segment>,
+    /// What is to be written next.
+    staged: Mutex<Staged>,
+    /// How many of the tallies that were ever staged are written, or lost and told of.
+    written: AtomicU64,
     /// Whether lines were lost since the journal worked last.
     failed: AtomicBool,
     /// The operating system's number of the last error; 0 if it had none.
     error: AtomicI32,
+}
+
+#[derive(Debug, Default)]
+struct Staged {
+    /// The latest of each id: a handful, so a list beats a map.
+    tallies: Vec<Tally>,
+    /// How many were ever staged.
+    count: u64,
+    /// The lines as they are written. Kept for its room.
+    lines: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -38,9 +55,6 @@ struct Segment {
     number: u64,
     file: File,
 }
-
-/// Longest line: 16 digits, four numbers of at most 20 characters, four blanks, a line feed.
-const LINE_MAX: usize = 16 + 4 * 20 + 5;
 
 /// Size at which a new segment begins: a few hundred thousand lines, read back in a moment.
 const SEGMENT_BYTES: u64 = 16 << 20;
@@ -58,6 +72,8 @@ impl Journal {
         let journal = Journal {
             folder,
             live: ArcSwapOption::empty(),
+            staged: Mutex::default(),
+            written: AtomicU64::new(0),
             failed: AtomicBool::new(true),
             error: AtomicI32::new(0),
         };
@@ -65,18 +81,46 @@ impl Journal {
         journal
     }
 
-    /// Writes `tally` down. When this returns, the line survives the end of this process.
+    /// Adds `tally` to what is written next. Gives the number by which [`write`](Journal::write) knows it.
+    pub(super) fn stage(&self, tally: &Tally) -> u64 {
+        let mut staged = self.staged.lock();
+        match staged.tallies.iter_mut().find(|known| known.id == tally.id) {
+            Some(known) if known.version < tally.version => *known = *tally,
+            Some(_) => {}
+            None => staged.tallies.push(*tally),
+        }
+        staged.count += 1;
+        staged.count
+    }
+
+    /// Writes down all that is staged, unless what has this `number` is written already. When this
+    /// returns, its line survives the end of this process.
     ///
     /// A line that cannot be written is not an error of the request: serving goes on and
     /// [`trouble`](Journal::trouble) tells.
-    pub(super) fn append(&self, tally: &Tally) {
-        let line = Line::of(tally);
-        let after_failure = self.failed.load(Ordering::Relaxed);
+    pub(super) fn write(&self, number: u64) {
+        if self.written.load(Ordering::Acquire) >= number {
+            return;
+        }
+        // Held while writing: another thread whose line is among these must not go on before.
+        let staged = &mut *self.staged.lock();
+        if staged.tallies.is_empty() {
+            return;
+        }
+        staged.lines.clear();
+        if self.failed.load(Ordering::Relaxed) {
+            // Ends what a failed write may have left.
+            staged.lines.push(b'\n');
+        }
+        for tally in staged.tallies.drain(..) {
+            push_line(&mut staged.lines, &tally);
+        }
         if let Some(segment) = &*self.live.load()
-            && let Err(error) = write_at_once(&segment.file, line.bytes(after_failure))
+            && let Err(error) = write_at_once(&segment.file, &staged.lines)
         {
             self.fail(&error);
         }
+        self.written.store(staged.count, Ordering::Release);
     }
 
     /// Begins a new segment if the live one is large, gone, or could not be written. Tells whether
@@ -225,43 +269,18 @@ fn parse(line: &[u8]) -> Option<Tally> {
     fields.next().is_none().then_some(tally)
 }
 
-/// A line on the stack, behind a line feed that ends what a failed write may have left.
-struct Line {
-    bytes: [u8; 1 + LINE_MAX],
-    len: usize,
-}
-
-impl Line {
-    fn of(tally: &Tally) -> Line {
-        let mut line = Line {
-            bytes: [b'\n'; 1 + LINE_MAX],
-            len: 1,
-        };
-        for shift in (0..16).rev() {
-            let digit = (tally.id >> (4 * shift)) as usize & 0xf;
-            line.push(&[b"0123456789abcdef"[digit]]);
-        }
-        line.number(itoa::Buffer::new().format(tally.version));
-        line.number(itoa::Buffer::new().format(tally.period_start.0));
-        line.number(itoa::Buffer::new().format(tally.requests));
-        line.number(itoa::Buffer::new().format(tally.tokens));
-        line.push(b"\n");
-        line
-    }
-
-    fn bytes(&self, after_failure: bool) -> &[u8] {
-        &self.bytes[usize::from(!after_failure)..self.len]
-    }
-
-    fn number(&mut self, digits: &str) {
-        self.push(b" ");
-        self.push(digits.as_bytes());
-    }
-
-    fn push(&mut self, bytes: &[u8]) {
-        self.bytes[self.len..self.len + bytes.len()].copy_from_slice(bytes);
-        self.len += bytes.len();
-    }
+fn push_line(lines: &mut Vec<u8>, tally: &Tally) {
+    let digit = |shift: u32| b"0123456789abcdef"[(tally.id >> (4 * shift)) as usize & 0xf];
+    lines.extend((0..16).rev().map(digit));
+    let mut number = |digits: &str| {
+        lines.push(b' ');
+        lines.extend_from_slice(digits.as_bytes());
+    };
+    number(itoa::Buffer::new().format(tally.version));
+    number(itoa::Buffer::new().format(tally.period_start.0));
+    number(itoa::Buffer::new().format(tally.requests));
+    number(itoa::Buffer::new().format(tally.tokens));
+    lines.push(b'\n');
 }
 
 #[cfg(test)]
@@ -276,15 +295,38 @@ mod tests {
         tokens: u64::MAX,
     };
 
+    fn line(tally: &Tally) -> Vec<u8> {
+        let mut line = Vec::new();
+        push_line(&mut line, tally);
+        line
+    }
+
     #[test]
-    fn the_longest_line_fits_and_is_read_back() {
-        let line = Line::of(&TALLY);
-        assert_eq!(line.len, 1 + LINE_MAX);
-        let text = line.bytes(false);
+    fn a_line_is_read_back() {
+        let text = line(&TALLY);
         assert!(text.starts_with(b"00abcdef01234567 18446744073709551615 -9223372036854775808 "));
-        assert_eq!(parse(text), Some(TALLY));
+        assert_eq!(parse(&text), Some(TALLY));
         assert_eq!(parse(&text[..text.len() - 1]), None);
         assert_eq!(parse(HEADER), None);
+    }
+
+    #[test]
+    fn what_is_staged_is_written_at_once_and_once() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let journal = Journal::open(folder.path().to_owned());
+        let of = |id, version| Tally {
+            id,
+            version,
+            ..TALLY
+        };
+        let numbers = [of(1, 1), of(2, 5), of(1, 3), of(1, 2)].map(|tally| journal.stage(&tally));
+        assert_eq!(replay(folder.path()).unwrap(), HashMap::new());
+        for number in numbers {
+            journal.write(number);
+        }
+        let text = fs::read(journal.path(1)).unwrap();
+        let expected = [HEADER, &line(&of(1, 3)), &line(&of(2, 5))].concat();
+        assert_eq!(String::from_utf8(text), String::from_utf8(expected));
     }
 
     #[test]
@@ -292,7 +334,7 @@ mod tests {
         let folder = tempfile::TempDir::new().unwrap();
         let of = |version| Tally { version, ..TALLY };
         for (segment, versions) in [("1.log", [5, 2]), ("2.log", [3, 9]), ("10.log", [8, 7])] {
-            let lines = versions.map(|version| Line::of(&of(version)).bytes(false).to_vec());
+            let lines = versions.map(|version| line(&of(version)));
             fs::write(folder.path().join(segment), lines.concat()).unwrap();
         }
         let latest = replay(folder.path()).unwrap();
@@ -311,14 +353,14 @@ mod tests {
             number: 1,
             file: full,
         })));
-        journal.append(&TALLY);
+        journal.write(journal.stage(&TALLY));
         let trouble = journal.trouble().unwrap();
         assert!(trouble.contains("No space left on device"), "{trouble}");
 
         // The line after a failed one begins on its own.
         journal.live.store(working);
         fs::write(journal.path(1), b"00abcdef0123").unwrap();
-        journal.append(&TALLY);
+        journal.write(journal.stage(&TALLY));
         assert_eq!(replay(folder.path()).unwrap().len(), 1);
 
         assert!(journal.renew());

@@ -2,8 +2,8 @@
 //!
 //! An [`Account`] has the counters of one provider: a request [reserves](Account::reserve) before
 //! it is sent, and its [`Reservation`] is committed before the answer is released, settled when
-//! the real number of tokens is known, and given back if it is dropped before. [`Quotas`] is the
-//! book of all accounts and remembers them on disk.
+//! the real number of tokens is known, and given back if it is dropped before. A [`Receipt`] says that
+//! it was counted and has that written down. [`Quotas`] is the book of all accounts and remembers them on disk.
 //!
 //! Pure but for `journal`, `store` and the [`Quotas`] that call them; nothing here reads a clock
 //! or logs. What is stored and why nothing is lost: `docs/quotas.md`.
@@ -25,5 +25,5 @@ pub use ledger::{Rollover, Standing};
 pub use limit::{Count, Exhausted, Limits, Unit};
 pub use period::{Period, Schedule};
 pub use quotas::{Event, Quotas};
-pub use reservation::Reservation;
+pub use reservation::{Receipt, Reservation};
 pub use store::OpenError;

@@ -28,21 +28,28 @@ impl Reservation {
         }
     }
 
-    /// Counts the request and its estimate as used, and writes that down before it returns.
+    /// Counts the request and its estimate as used. From here on it counts, whatever becomes of it.
+    /// Calling it again does nothing.
     ///
-    /// To be called before the first byte of the answer is released to the client. Calling it
-    /// again does nothing. From here on the request counts, whatever becomes of it.
-    pub fn commit(&mut self) {
-        if let Some(hold) = &mut self.hold {
-            self.account.commit(hold);
+    /// The [`Receipt`] is to be dropped before the first byte of the answer is released to the client.
+    pub fn commit(&mut self) -> Receipt {
+        let number = self
+            .hold
+            .as_mut()
+            .and_then(|hold| self.account.commit(hold));
+        Receipt {
+            account: Arc::clone(&self.account),
+            number,
         }
     }
 
-    /// Counts the request with the `tokens` it really took, and writes that down before it
-    /// returns. The estimate no longer counts.
-    pub fn settle(mut self, tokens: u64) {
-        if let Some(hold) = self.hold.take() {
-            self.account.settle(&hold, tokens);
+    /// Counts the request with the `tokens` it really took. The estimate no longer counts.
+    pub fn settle(mut self, tokens: u64) -> Receipt {
+        let hold = self.hold.take();
+        let number = hold.and_then(|hold| self.account.settle(&hold, tokens));
+        Receipt {
+            account: Arc::clone(&self.account),
+            number,
         }
     }
 }
@@ -51,6 +58,26 @@ impl Drop for Reservation {
     fn drop(&mut self) {
         if let Some(hold) = &self.hold {
             self.account.release(hold);
+        }
+    }
+}
+
+/// Says that something was counted, and has it written down at the latest when it is dropped: then it
+/// survives the end of this process.
+///
+/// Holding several for a moment saves system calls: the first that is dropped writes what all others stand
+/// for.
+#[derive(Debug)]
+pub struct Receipt {
+    account: Arc<Account>,
+    /// `None` if nothing has to be written.
+    number: Option<u64>,
+}
+
+impl Drop for Receipt {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            self.account.write(number);
         }
     }
 }

@@ -236,11 +236,7 @@ fn write_aside(path: &Path, file: &UsageFile, replace: bool) -> io::Result<Writt
             return Ok(Written::Deleted);
         }
         // Its words name the temporary file, which is another one each time: trouble would seem to change.
-        aside => aside.map_err(|error| {
-            let told = error.to_string();
-            let reason = told.split(" at path ").next().unwrap_or_default();
-            io::Error::new(error.kind(), reason)
-        })?,
+        aside => aside.map_err(|error| io::Error::from(error.kind()))?,
     };
     let mut text = serde_json::to_vec_pretty(file)?;
     text.push(b'\n');

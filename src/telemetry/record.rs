@@ -36,7 +36,7 @@ pub struct Record {
     pub attempts: u32,
     /// What the answer cost.
     pub usage: Option<Usage>,
-    /// When the first byte was released, since the start.
+    /// When the first byte of a stream was released, since the start.
     pub first_byte: Option<Duration>,
     /// The HTTP status sent, 499 for a client that hung up first, as nginx has it.
     pub status: u16,
@@ -65,9 +65,9 @@ impl Record {
         }
     }
 
-    /// Time since the request arrived.
-    pub fn elapsed(&self) -> Duration {
-        self.started.elapsed()
+    /// When the request arrived.
+    pub fn started(&self) -> Instant {
+        self.started
     }
 
     /// Ends the record and writes its line.
@@ -91,7 +91,9 @@ impl Record {
             _ => log::Level::Info,
         };
         let usage = self.usage.unwrap_or_default();
-        let millis = |time: Duration| time.as_micros() as f64 / 1000.0;
+        let millis = |time: Duration| time.as_micros() as u64 as f64 / 1000.0;
+        // What most requests have in common is left out: a log is read by people, and written by each.
+        let when = |is_so: bool| is_so.then_some(true);
         log::log!(
             level,
             request_id = &*self.id,
@@ -100,11 +102,11 @@ impl Record {
             provider = self.provider.as_deref().unwrap_or_default(),
             status = self.status,
             attempts = self.attempts,
-            stream = self.stream,
+            stream = when(self.stream),
             input_tokens = usage.input,
             output_tokens = usage.output,
             total_tokens = usage.total,
-            estimated = usage.estimated,
+            estimated = when(usage.estimated),
             first_byte_ms = self.first_byte.map(millis),
             duration_ms = millis(self.started.elapsed()),
             error = self.error.as_deref();

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use actix_http::error::{ParseError, PayloadError};
 use actix_http::header::{
-    CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    TRANSFER_ENCODING,
 };
 use awc::FrozenClientRequest;
 use awc::error::{ConnectError, SendRequestError};
@@ -38,20 +39,43 @@ const UNANSWERED: &str = "closed the connection without an answer";
 pub struct Client {
     /// A pool for each way of connecting; there are few, so a list beats a map.
     pools: RefCell<Vec<(Dial, Pool)>>,
-    /// The heads of requests, by target and endpoint: made once, since they are the same every time.
-    heads: RefCell<HashMap<(u64, Endpoint), Heads>>,
+    /// The heads of requests: made once, since they are the same every time.
+    heads: RefCell<HashMap<HeadOf, Vec<Head>, foldhash::fast::RandomState>>,
+}
+
+/// What a head is for: a target by its id, an endpoint, and whether it takes a fresh connection.
+type HeadOf = (u64, Endpoint, bool);
+
+/// The head of the requests of one kind of client.
+struct Head {
+    /// What the client's headers add to it; the first head adds nothing.
+    forwarded: Vec<(HeaderName, HeaderValue)>,
+    request: FrozenClientRequest,
+}
+
+/// Why there is no answer.
+pub enum Unanswered {
+    /// The kept connection was found closed, see [`Stale`]. The request may be sent again, on a fresh one.
+    Stale,
+    /// The upstream failed.
+    Failed(Failure),
+}
+
+impl From<Failure> for Unanswered {
+    fn from(failure: Failure) -> Unanswered {
+        Unanswered::Failed(failure)
+    }
 }
 
 /// Most heads that are kept. A reload leaves those of the targets before it behind; when there are too
 /// many, all are made anew.
 const HEADS_MAX: usize = 1024;
 
-/// The head of a request, bound to either pool.
-#[derive(Clone)]
-struct Heads {
-    kept: FrozenClientRequest,
-    fresh: FrozenClientRequest,
-}
+/// For how many kinds of clients a head is made in advance.
+const KINDS_MAX: usize = 8;
+
+/// Headers that differ from request to request. A head with one of them would not be used again.
+const CHANGING: [&str; 2] = ["session-id", "x-client-request-id"];
 
 /// Connections of one kind.
 #[derive(Clone)]
@@ -70,13 +94,17 @@ pub struct Response {
     peeked: Option<Bytes>,
     /// Whether the answer declared its length, so that an early end can be told from the end.
     delimited: bool,
+    /// Whether the body is over: awc panics when it is asked again.
+    ended: bool,
 }
 
 impl Client {
-    /// Sends a POST and waits for the head of the answer. The caller bounds the wait.
+    /// Sends a POST and waits for the head of the answer. The caller bounds the wait. With `fresh`, no kept
+    /// connection is used.
     ///
     /// # Errors
-    /// A [`Failure`] of the upstream's side. `sent` tells whether the request can have arrived.
+    /// A [`Failure`] of the upstream's side, or a kept connection that was closed. `sent` tells whether
+    /// the request can have arrived.
     pub async fn post(
         &self,
         target: &Target,
@@ -84,21 +112,19 @@ impl Client {
         forwarded: &[(HeaderName, HeaderValue)],
         body: Vec<Bytes>,
         sent: &Sent,
-    ) -> Result<Response, Failure> {
-        let heads = self.heads(target, endpoint)?;
-        let send = |head: &FrozenClientRequest| {
-            let body = Outgoing::new(body.clone(), sent.clone());
-            match extra(forwarded, target) {
-                None => head.send_body(body),
-                Some(extra) => head.extra_headers(extra).send_body(body),
-            }
+        fresh: bool,
+    ) -> Result<Response, Unanswered> {
+        let (head, extra) = self.head(target, endpoint, fresh, forwarded)?;
+        let body = Outgoing::new(body, sent.clone());
+        let answered = match extra {
+            None => head.send_body(body),
+            Some(extra) => head.extra_headers(extra).send_body(body),
         };
-        let mut answered = send(&heads.kept).await;
-        if answered.as_ref().is_err_and(is_stale) {
-            // Closed in the moment it was taken from the pool, which is nobody's failure.
-            answered = send(&heads.fresh).await;
-        }
-        let inner = answered.map_err(explain)?;
+        let inner = match answered.await {
+            Ok(inner) => inner,
+            Err(error) if is_stale(&error) && !fresh => return Err(Unanswered::Stale),
+            Err(error) => return Err(explain(error).into()),
+        };
         let headers = inner.headers();
         let delimited =
             headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING);
@@ -106,34 +132,62 @@ impl Client {
             inner,
             peeked: None,
             delimited,
+            ended: false,
         })
     }
 
-    fn heads(&self, target: &Target, endpoint: Endpoint) -> Result<Heads, Failure> {
-        let key = (target.id(), endpoint);
-        if let Some(heads) = self.heads.borrow().get(&key) {
-            return Ok(heads.clone());
-        }
-        let pool = self.pool(&target.dial)?;
-        let freeze = |client: &awc::Client| {
-            let mut request = client.post(target.uri(endpoint).clone());
-            for (name, value) in target.defaults.iter().chain(&target.headers) {
-                request.headers_mut().insert(name.clone(), value.clone());
-            }
-            let frozen = request.freeze();
-            frozen
-                .map_err(|error| Failure::upstream(format!("the request cannot be made: {error}")))
-        };
-        let heads = Heads {
-            kept: freeze(&pool.kept)?,
-            fresh: freeze(&pool.fresh)?,
+    /// The head of a request, and what is to be added to it.
+    fn head(
+        &self,
+        target: &Target,
+        endpoint: Endpoint,
+        fresh: bool,
+        forwarded: &[(HeaderName, HeaderValue)],
+    ) -> Result<(FrozenClientRequest, Option<HeaderMap>), Failure> {
+        let key = (target.id(), endpoint, fresh);
+        let make = |forwarded: &[(HeaderName, HeaderValue)]| -> Result<Head, Failure> {
+            let request = self.make_head(target, endpoint, fresh, forwarded)?;
+            let forwarded = forwarded.to_vec();
+            Ok(Head { forwarded, request })
         };
         let mut known = self.heads.borrow_mut();
-        if known.len() >= HEADS_MAX {
+        if known.len() >= HEADS_MAX && !known.contains_key(&key) {
             known.clear();
         }
-        known.insert(key, heads.clone());
-        Ok(heads)
+        let heads = known.entry(key).or_default();
+        if heads.is_empty() {
+            heads.push(make(&[])?);
+        }
+        if let Some(head) = heads.iter().find(|head| head.forwarded == forwarded) {
+            return Ok((head.request.clone(), None));
+        }
+        let is_changing = |(name, _): &_| CHANGING.contains(&HeaderName::as_str(name));
+        if heads.len() > KINDS_MAX || forwarded.iter().any(is_changing) {
+            return Ok((heads[0].request.clone(), Some(extra(forwarded, target))));
+        }
+        let head = make(forwarded)?;
+        let request = head.request.clone();
+        heads.push(head);
+        Ok((request, None))
+    }
+
+    fn make_head(
+        &self,
+        target: &Target,
+        endpoint: Endpoint,
+        fresh: bool,
+        forwarded: &[(HeaderName, HeaderValue)],
+    ) -> Result<FrozenClientRequest, Failure> {
+        let pool = self.pool(&target.dial)?;
+        let client = if fresh { &pool.fresh } else { &pool.kept };
+        let mut request = client.post(target.uri(endpoint).clone());
+        let headers = target.defaults.iter().chain(forwarded);
+        for (name, value) in headers.chain(&target.headers) {
+            request.headers_mut().insert(name.clone(), value.clone());
+        }
+        request
+            .freeze()
+            .map_err(|error| Failure::upstream(format!("the request cannot be made: {error}")))
     }
 
     fn pool(&self, dial: &Dial) -> Result<Pool, Failure> {
@@ -153,11 +207,10 @@ impl Client {
 }
 
 /// What of a client's headers is added to the head for a target, whose own headers win.
-fn extra(forwarded: &[(HeaderName, HeaderValue)], target: &Target) -> Option<HeaderMap> {
+fn extra(forwarded: &[(HeaderName, HeaderValue)], target: &Target) -> HeaderMap {
     let is_set = |name: &HeaderName| target.headers.iter().any(|(known, _)| known == name);
-    let mut extra = None;
+    let mut extra = HeaderMap::new();
     for (name, value) in forwarded.iter().filter(|(name, _)| !is_set(name)) {
-        let extra: &mut HeaderMap = extra.get_or_insert_default();
         extra.insert(name.clone(), value.clone());
     }
     extra
@@ -204,20 +257,28 @@ impl Response {
         self.inner.headers().get(name)?.to_str().ok()
     }
 
-    /// The first byte of the body that is no blank; `None` if there is none in what arrives first.
+    /// Whether the body is compressed, although we asked for none that is.
+    pub fn is_encoded(&self) -> bool {
+        self.header(CONTENT_ENCODING.as_str())
+            .is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"))
+    }
+
+    /// The first byte of the body that is no blank; `None` if there is none. Blanks before it, which some
+    /// providers send while they think, are dropped.
     ///
     /// # Errors
     /// A body that breaks off.
     pub async fn first_byte(&mut self) -> Result<Option<u8>, Failure> {
-        let first = self.next().await.transpose()?;
-        let byte = first
-            .as_deref()
-            .and_then(|chunk| chunk.trim_ascii_start().first().copied());
-        self.peeked = first;
-        Ok(byte)
+        while let Some(chunk) = self.next().await.transpose()? {
+            if let Some(first) = without_mark(&chunk).trim_ascii_start().first().copied() {
+                self.peeked = Some(chunk);
+                return Ok(Some(first));
+            }
+        }
+        Ok(None)
     }
 
-    /// The whole body.
+    /// The whole body, without a byte order mark.
     ///
     /// # Errors
     /// A body that breaks off, or that is larger than `max` bytes.
@@ -236,7 +297,8 @@ impl Response {
             }
             whole.extend_from_slice(&chunk);
         }
-        Ok(whole.map_or(first, BytesMut::freeze))
+        let whole = whole.map_or(first, BytesMut::freeze);
+        Ok(whole.slice(whole.len() - without_mark(&whole).len()..))
     }
 
     /// The next piece; `None` at the end.
@@ -253,7 +315,11 @@ impl Stream for Response {
         if let Some(chunk) = this.peeked.take() {
             return Poll::Ready(Some(Ok(chunk)));
         }
+        if this.ended {
+            return Poll::Ready(None);
+        }
         let item = ready!(Pin::new(&mut this.inner).poll_next(cx));
+        this.ended = !matches!(item, Some(Ok(_)));
         Poll::Ready(match item {
             Some(Ok(chunk)) => Some(Ok(chunk)),
             // Without a declared length the end of the connection is the end of the body.
@@ -262,6 +328,12 @@ impl Stream for Response {
             None => None,
         })
     }
+}
+
+/// A text without the mark that some begin it with. RFC 8259 forbids it in JSON, and no parser of clients
+/// expects it.
+fn without_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text)
 }
 
 fn is_end(error: &PayloadError) -> bool {

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use actix_rt::net::{ActixStream, Ready};
 use bytes::{Buf, BytesMut};
-use memchr::{memchr_iter, memmem};
+use memchr::memchr_iter;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
@@ -172,7 +172,7 @@ fn judge(bytes: &[u8]) -> Head {
     if bytes[..begun] != HTTP[..begun] {
         return Head::Final; // not HTTP: awc will say so
     }
-    let Some(end) = end_of_head(bytes) else {
+    let Some((end, declares_length)) = read_head(bytes) else {
         return Head::Unknown;
     };
     let head = &bytes[..end];
@@ -181,27 +181,34 @@ fn judge(bytes: &[u8]) -> Head {
         Some([b'1', rest @ ..]) if rest != b"01" => Head::Interim(end),
         // These have no body.
         Some(b"101" | b"204" | b"304") | None => Head::Final,
-        Some(_) if head[MINOR] == b'1' && !declares_length(head) => Head::Endless,
+        Some(_) if head[MINOR] == b'1' && !declares_length => Head::Endless,
         Some(_) => Head::Final,
     }
 }
 
-/// The length of the head that `bytes` begin with. A bare line feed may end a line (RFC 9112, 2.2).
-fn end_of_head(bytes: &[u8]) -> Option<usize> {
-    let after = |end: &[u8]| memmem::find(bytes, end).map(|at| at + end.len());
-    after(b"\n\r\n").or_else(|| after(b"\n\n"))
+/// The length of the head that `bytes` begin with, and whether it declares that of its body. A bare line
+/// feed may end a line (RFC 9112, 2.2).
+fn read_head(bytes: &[u8]) -> Option<(usize, bool)> {
+    let mut declared = false;
+    for at in memchr_iter(b'\n', bytes) {
+        let line = &bytes[at + 1..];
+        match line {
+            [b'\n', ..] => return Some((at + 2, declared)),
+            [b'\r', b'\n', ..] => return Some((at + 3, declared)),
+            [b'c' | b'C' | b't' | b'T', ..] => declared = declared || declares_length(line),
+            _ => {}
+        }
+    }
+    None
 }
 
-fn declares_length(head: &[u8]) -> bool {
-    memchr_iter(b'\n', head).any(|at| {
-        let line = &head[at + 1..];
-        [&b"content-length"[..], b"transfer-encoding"]
-            .iter()
-            .any(|name| {
-                line.get(..name.len())
-                    .is_some_and(|start| start.eq_ignore_ascii_case(name))
-            })
-    })
+fn declares_length(line: &[u8]) -> bool {
+    [&b"content-length"[..], b"transfer-encoding"]
+        .iter()
+        .any(|name| {
+            line.get(..name.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(name))
+        })
 }
 
 impl AsyncRead for Wire {

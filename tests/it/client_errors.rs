@@ -94,3 +94,21 @@ async fn headers_of_a_providers_account_are_not_passed_on() {
         }
     }
 }
+
+/// The words are lost, the status is not.
+#[tokio::test]
+async fn an_error_that_cannot_be_read_is_told_in_our_words() {
+    let compressed = Act::body(422, "application/json", b"\x1f\x8b\x08".to_vec())
+        .with_header("content-encoding", "gzip");
+    let stalled = "HTTP/1.1 422 Unprocessable\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{";
+    for act in [compressed, Act::bytes(stalled)] {
+        let pair = Pair::start(act, json!({})).await;
+        let answer = pair.gateway.chat("hi").await;
+        assert_eq!(answer.status, 400, "{}", answer.text());
+        assert_eq!(answer.header("content-encoding"), None);
+        let error = &answer.json()["error"];
+        assert_eq!(error["message"], "upstream returned HTTP 422");
+        assert_eq!(error["type"], "invalid_request_error");
+        assert_eq!(pair.asked(), (1, 0));
+    }
+}

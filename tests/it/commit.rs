@@ -84,6 +84,15 @@ fn no_answers() -> Failures {
         ),
         ("an empty object", json_body("{}")),
         ("no choice", json_body(r#"{"id":"1","choices":[]}"#)),
+        ("no choice but null", json_body(r#"{"choices":[null]}"#)),
+        (
+            "a choice that is an error",
+            json_body(r#"{"choices":[{"error":{"code":502,"message":"x"}}]}"#),
+        ),
+        (
+            "a choice that ended in an error",
+            json_body(r#"{"choices":[{"message":{"content":""},"finish_reason":"error"}]}"#),
+        ),
         ("null", json_body("null")),
         ("text", Act::body(200, "text/plain", "Bad Gateway")),
         ("no content", Act::status(204)),
@@ -130,6 +139,10 @@ async fn a_stream_that_breaks_before_it_says_anything_fails_over() {
             (
                 "an error after the role",
                 answer().error_after(1, error).into(),
+            ),
+            (
+                "a choice that is an error",
+                events("data: {\"choices\":[{\"delta\":{\"content\":\"\"},\"finish_reason\":\"error\"}]}\n\n"),
             ),
             ("cut before anything", answer().cut_after(0).into()),
             ("cut after the role", answer().cut_after(1).into()),

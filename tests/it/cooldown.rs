@@ -22,6 +22,22 @@ async fn a_provider_that_refused_is_not_asked_by_the_next_request() {
 }
 
 #[tokio::test]
+async fn a_refusal_within_a_200_is_one_too() {
+    let said = r#"{"error":{"code":429,"message":"slow down"}}"#;
+    let pair = Pair::start(
+        Behavior::from(Act::body(200, "application/json", said)),
+        json!({ "retry": 3 }),
+    )
+    .await;
+    for _ in 0..3 {
+        assert_eq!(pair.gateway.chat("hi").await.status, 200);
+    }
+    assert_eq!(pair.asked(), (1, 3));
+    let standing = pair.gateway.standing("a").await;
+    assert_eq!(standing["status"], "cooling_down");
+}
+
+#[tokio::test]
 async fn other_failures_do_not_cool_down() {
     for status in [500, 401, 403] {
         let pair = Pair::start(Behavior::status(status), json!({})).await;

@@ -3,6 +3,8 @@
 use api_gateway::simulator::{Act, Answer, UsageInStream};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
 
 use crate::support::gateway::{chat, chat_stream};
 use crate::support::http::Response;
@@ -53,6 +55,7 @@ fn answers() -> Vec<Answer> {
         Answer::words(3).content_type("TEXT/Event-Stream"),
         Answer::words(3).content_type("text/plain"),
         Answer::words(3).content_type("application/octet-stream"),
+        Answer::words(3).content_type("application/json"),
         Answer::text("x".repeat(300_000)).chunks(3),
     ]
 }
@@ -117,6 +120,37 @@ async fn a_plain_answer_is_the_very_bytes_of_the_provider() {
             received.body == expected.body,
             "{answer:?}:\n{}",
             received.text()
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_answer_counts_by_what_it_is_and_not_by_its_label() {
+    const JSON: &str = r#"{"choices":[{"index":0,"message":{"role":"assistant","content":"good"},"finish_reason":"stop"}]}"#;
+    let marked = format!("\u{feff}{JSON}");
+    let patient = format!("\n\n  \n{JSON}");
+    let a = simulator(Act::hang()).await;
+    let gateway = Gateway::start(&model([provider("a", &a, json!({ "retry": 0 }))]));
+    for (label, body) in [
+        ("text/event-stream", JSON),
+        ("application/json", &marked),
+        ("application/json", &patient),
+        ("text/event-stream", &marked),
+    ] {
+        a.set(Act::body(200, label, body));
+        let plain = ask(&gateway, &chat("hi")).await;
+        assert_eq!(plain.json()["choices"][0]["message"]["content"], "good");
+        let stream = ask(&gateway, &chat_stream("hi")).await;
+        assert_eq!(stream.header("content-type"), Some("text/event-stream"));
+        assert!(
+            stream.text().contains(r#""content":"good""#),
+            "{label}: {}",
+            stream.text()
+        );
+        assert!(
+            stream.text().ends_with("data: [DONE]\n\n"),
+            "{}",
+            stream.text()
         );
     }
 }
@@ -333,6 +367,36 @@ async fn a_silent_stream_is_kept_alive_by_a_comment() {
     }
     assert_eq!(stream.next_frame().await.unwrap(), ": keep-alive\n\n");
     assert_eq!(a.seen().streams_open, 1);
+}
+
+/// A provider that sends an event byte by byte is not silent, but the client hears nothing of it.
+#[tokio::test]
+async fn half_an_event_is_silence_to_the_client() {
+    const BEGUN: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n\
+                         data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n\
+                         data: {\"choices\":[{\"delta\":{\"content\":\"";
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}/v1", listener.local_addr().unwrap());
+    let drip = tokio::spawn(async move {
+        let (mut client, _) = listener.accept().await.unwrap();
+        client.write_all(BEGUN.as_bytes()).await.unwrap();
+        while client.write_all(b"b").await.is_ok() {
+            tokio::time::sleep(crate::support::ms(500)).await;
+        }
+    });
+    let anybody = simulator(Act::hang()).await;
+    let gateway = Gateway::start(&model([provider(
+        "a",
+        &anybody,
+        json!({ "endpoint": endpoint, "stream_idle_timeout": 5 }),
+    )]));
+    let client = gateway.client();
+    let mut stream = client
+        .post_stream("/v1/chat/completions", &chat_stream("hi"))
+        .await;
+    assert!(stream.next_frame().await.unwrap().starts_with("data: {"));
+    assert_eq!(stream.next_frame().await.unwrap(), ": keep-alive\n\n");
+    drip.abort();
 }
 
 #[tokio::test]

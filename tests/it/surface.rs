@@ -359,6 +359,36 @@ async fn providers_learn_little_about_the_client() {
     );
 }
 
+/// Heads of requests are kept for the next ones of their kind. Nobody must get another's.
+#[tokio::test]
+async fn every_client_is_introduced_as_itself() {
+    let simulator = simulator(Answer::text("Hello!")).await;
+    let gateway = Gateway::start_with(
+        &model([provider("a", &simulator, json!({}))]),
+        &[("WORKERS", "1")],
+    );
+    let client = gateway.client();
+    for round in 0..3 {
+        for number in 0..12 {
+            let (agent, session) = (format!("client {number}"), format!("{round}-{number}"));
+            let mut headers = vec![("user-agent", agent.as_str())];
+            if number % 3 == 0 {
+                headers.push(("session-id", &session));
+            }
+            if number % 4 == 0 {
+                headers.push(("accept", "application/json"));
+            }
+            let answer = client.request("POST", CHAT, &headers, &chat_body()).await;
+            assert_eq!(answer.status, 200);
+            let seen = simulator.requests().pop().unwrap();
+            for name in ["user-agent", "session-id", "accept"] {
+                let sent = headers.iter().find(|(known, _)| *known == name);
+                assert_eq!(seen.header(name), sent.map(|(_, value)| *value), "{name}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn answers_do_not_name_providers_when_told_not_to() {
     let simulator = simulator(Answer::text("Hello!")).await;

@@ -345,7 +345,7 @@ async fn a_disk_that_cannot_be_written_is_logged_once_and_so_is_its_return() {
     std::fs::write(&folder, "in the way").unwrap();
     ask(&gateway, 2).await;
     let log = gateway.wait_for_log(" ERROR usage is not safe").await;
-    assert!(log.contains("usage/m/a.json: Not a directory"), "{log}");
+    assert!(log.contains("usage/m/a.json: not a directory"), "{log}");
 
     std::fs::remove_file(&folder).unwrap();
     std::fs::rename(&away, &folder).unwrap();

@@ -2,7 +2,7 @@
 //!
 //! Not here: whether the answer is any good. A provider may say nothing in proper form.
 
-use super::chunk::is_error_object;
+use super::chunk::{is_error_object, is_error_reason};
 use super::{Endpoint, error, usage};
 use crate::chat::{Failure, Usage};
 use crate::protocol::json::{Cursor, Fault, is_truthy};
@@ -83,13 +83,27 @@ impl Found {
                 b"object" => self.is_error |= is_error_object(cursor.raw()?),
                 b"usage" => self.usage = usage::read(cursor)?,
                 name if name == items && cursor.peek() == b'[' => {
-                    let mut count = 0;
-                    cursor.elements(|cursor| {
-                        count += 1;
-                        cursor.skip()
-                    })?;
-                    self.items = Some(count);
+                    self.items = Some(0);
+                    cursor.elements(|cursor| self.item(cursor))?;
                 }
+                _ => cursor.skip()?,
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Found {
+    /// A choice or a vector, if it is one.
+    fn item(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Fault> {
+        if cursor.peek() != b'{' {
+            return cursor.skip();
+        }
+        self.items = self.items.map(|items| items + 1);
+        cursor.members(|cursor, key| {
+            match &*key.name() {
+                b"error" => self.is_error |= is_truthy(cursor.raw()?),
+                b"finish_reason" => self.is_error |= is_error_reason(cursor.raw()?),
                 _ => cursor.skip()?,
             }
             Ok(())
@@ -186,6 +200,15 @@ mod tests {
             (r#"[{"error":{"message":"overloaded"}}]"#, "overloaded"),
             (r#"{"object":"error","message":"overloaded"}"#, "overloaded"),
             (r#"{"error":true}"#, "upstream reported an error"),
+            (r#"{"choices":[null]}"#, "upstream's answer holds no choice"),
+            (
+                r#"{"choices":[{"error":{"code":502,"message":"overloaded"},"message":{"content":""}}]}"#,
+                "overloaded",
+            ),
+            (
+                r#"{"choices":[{"finish_reason":"error","message":{"content":""}}]}"#,
+                "upstream reported an error",
+            ),
         ] {
             assert_eq!(failure(body), expected, "{body}");
         }

@@ -94,7 +94,7 @@ impl<'a> Chunk<'a> {
             return cursor.skip();
         }
         let mut index = self.choices as u64 - 1;
-        let mut ends = false;
+        let (mut ends, mut is_error) = (false, false);
         cursor.members(|cursor, key| match &*key.name() {
             b"delta" if cursor.peek() == b'{' => {
                 self.piece_at = cursor.at();
@@ -110,11 +110,18 @@ impl<'a> Chunk<'a> {
                 Ok(())
             }
             b"finish_reason" => {
-                ends = is_reason(cursor.raw()?);
+                let reason = cursor.raw()?;
+                ends = is_reason(reason);
+                is_error |= is_error_reason(reason);
+                Ok(())
+            }
+            b"error" => {
+                is_error |= is_truthy(cursor.raw()?);
                 Ok(())
             }
             _ => cursor.skip(),
         })?;
+        self.is_error |= is_error;
         self.finished |= ends;
         self.ends.push((index, ends));
         Ok(())
@@ -222,5 +229,10 @@ fn is_reason(raw: &[u8]) -> bool {
 
 /// Whether an `object` says that this is an error. Old servers put its members beside it.
 pub(super) fn is_error_object(raw: &[u8]) -> bool {
+    raw == b"\"error\""
+}
+
+/// Whether a `finish_reason` says that a choice came to no good end, as OpenRouter has it.
+pub(super) fn is_error_reason(raw: &[u8]) -> bool {
     raw == b"\"error\""
 }

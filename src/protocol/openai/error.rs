@@ -51,23 +51,74 @@ pub fn error_event(failure: &Failure) -> Bytes {
     [b"data: ", &body[..], b"\n\n"].concat().into()
 }
 
-/// What an upstream's error answer means.
+/// What an upstream's error answer means. There is no `body` where that cannot be read.
 ///
 /// `retry_after` is what its headers say; the body is asked where they say nothing.
 pub fn decode(
     status: u16,
     content_type: Option<&str>,
-    body: Bytes,
+    body: Option<Bytes>,
     retry_after: Option<Duration>,
 ) -> Failure {
-    let said: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let text = body.as_deref().unwrap_or_default();
+    let said: Value = serde_json::from_slice(text).unwrap_or_default();
     let error = inner(&said);
     let message = message(&said);
-    let lower = message.as_deref().unwrap_or_default().to_lowercase();
-    let code = error["code"].as_str().unwrap_or_default();
+    let (kind, side) = classify(status, error, message.as_deref());
+    // Without a text of the provider the message is as good as a label.
+    let label = message
+        .as_ref()
+        .filter(|_| !helps_operators(kind))
+        .map(|_| label(&format!("HTTP {status}"), error));
+    let message = match kind {
+        FailureKind::Unauthenticated | FailureKind::Forbidden => {
+            format!("{KEY_REFUSED} (HTTP {status})")
+        }
+        _ => message.unwrap_or_else(|| format!("upstream returned HTTP {status}")),
+    };
+    let mut failure = Failure::new(kind, side, message);
+    failure.label = label;
+    if side == Side::Client {
+        failure.param = error["param"].as_str().map(Box::from);
+    }
+    failure.retry_after = retry_after.or_else(|| retry_delay(error));
+    failure.verbatim = Some(Box::new(Verbatim {
+        status,
+        content_type: content_type.map(str::to_owned),
+        body,
+    }));
+    failure
+}
 
+/// What an error object inside a successful answer or a stream means. It never ends the request: who
+/// said 200 before has shown little care in finding fault.
+pub(super) fn reported(document: &[u8]) -> Failure {
+    const UNEXPLAINED: &str = "upstream reported an error";
+    let said: Value = serde_json::from_slice(document).unwrap_or_default();
+    let error = inner(&said);
+    let message = message(&said).or_else(|| message(error));
+    let known = told_status(error).map(|status| classify(status, error, message.as_deref()));
+    let (kind, side) = match known {
+        Some((FailureKind::ContextTooLong, side)) => (FailureKind::ContextTooLong, side),
+        Some((kind, Side::Upstream)) => (kind, Side::Upstream),
+        _ => (FailureKind::BadUpstream, Side::Upstream),
+    };
+    let message = match kind {
+        FailureKind::Unauthenticated | FailureKind::Forbidden => KEY_REFUSED.to_owned(),
+        _ => message.unwrap_or_else(|| UNEXPLAINED.to_owned()),
+    };
+    let mut failure = Failure::new(kind, side, message);
+    failure.label = (!helps_operators(kind)).then(|| label(UNEXPLAINED, error));
+    failure.retry_after = retry_delay(error);
+    failure
+}
+
+/// The nature of an error with this status, and whose doing it is.
+fn classify(status: u16, error: &Value, message: Option<&str>) -> (FailureKind, Side) {
     use FailureKind as Kind;
-    let (kind, side) = match status {
+    let lower = message.unwrap_or_default().to_lowercase();
+    let code = error["code"].as_str().unwrap_or_default();
+    match status {
         408 => (Kind::Timeout, Side::Upstream),
         401 => (Kind::Unauthenticated, Side::Upstream),
         402 => (Kind::QuotaExhausted, Side::Upstream),
@@ -88,43 +139,46 @@ pub fn decode(
         400..=499 if code == "rate_limit_exceeded" => (Kind::RateLimited, Side::Upstream),
         400..=499 => (Kind::InvalidRequest, Side::Client),
         _ => (Kind::BadUpstream, Side::Upstream),
-    };
-    let label = match kind {
-        // What is said of keys, quotas and models helps an operator, and quotes no prompt.
-        Kind::Unauthenticated
-        | Kind::Forbidden
-        | Kind::RateLimited
-        | Kind::QuotaExhausted
-        | Kind::UnknownModel => None,
-        _ => message
-            .as_ref()
-            .map(|_| label(&format!("HTTP {status}"), error)),
-    };
-    let message = match kind {
-        Kind::Unauthenticated | Kind::Forbidden => format!("{KEY_REFUSED} (HTTP {status})"),
-        _ => message.unwrap_or_else(|| format!("upstream returned HTTP {status}")),
-    };
-    let mut failure = Failure::new(kind, side, message);
-    failure.label = label;
-    if side == Side::Client {
-        failure.param = error["param"].as_str().map(Box::from);
     }
-    failure.retry_after = retry_after.or_else(|| retry_delay(error));
-    failure.verbatim = Some(Box::new(Verbatim {
-        status,
-        content_type: content_type.map(str::to_owned),
-        body,
-    }));
-    failure
 }
 
-/// What an error object inside a successful answer or a stream means.
-pub(super) fn reported(document: &[u8]) -> Failure {
-    let said: Value = serde_json::from_slice(document).unwrap_or_default();
-    let unexplained = "upstream reported an error";
-    let mut failure = Failure::upstream(message(&said).unwrap_or_else(|| unexplained.into()));
-    failure.label = Some(label(unexplained, inner(&said)));
-    failure
+/// The HTTP status that an error should have come with: OpenRouter and Google write it into the error,
+/// for others the words of OpenAI, Anthropic and Google say it.
+fn told_status(error: &Value) -> Option<u16> {
+    let number = |name: &str| {
+        let value = &error[name];
+        let number = value.as_u64().or_else(|| value.as_str()?.parse().ok())?;
+        u16::try_from(number)
+            .ok()
+            .filter(|status| (400..=599).contains(status))
+    };
+    let word = |name: &str| match error[name].as_str()? {
+        "insufficient_quota" | "billing_error" => Some(402),
+        "rate_limit_exceeded" | "rate_limit_error" | "RESOURCE_EXHAUSTED" => Some(429),
+        "invalid_api_key" | "authentication_error" | "UNAUTHENTICATED" => Some(401),
+        "permission_error" | "PERMISSION_DENIED" => Some(403),
+        "model_not_found" => Some(404),
+        "context_length_exceeded" => Some(400),
+        _ => None,
+    };
+    ["code", "status"]
+        .into_iter()
+        .find_map(number)
+        .or_else(|| ["code", "type", "status"].into_iter().find_map(word))
+}
+
+/// Whether the provider's text is for an operator to read: what is said of quotas and models, which
+/// quotes no prompt. What is said of keys was replaced.
+fn helps_operators(kind: FailureKind) -> bool {
+    use FailureKind as Kind;
+    matches!(
+        kind,
+        Kind::Unauthenticated
+            | Kind::Forbidden
+            | Kind::RateLimited
+            | Kind::QuotaExhausted
+            | Kind::UnknownModel
+    )
 }
 
 /// An error without its text: what kind it is, as far as that is told by plain words.
@@ -188,12 +242,16 @@ fn envelope(failure: &Failure) -> Vec<u8> {
     serde_json::to_vec(&envelope).unwrap_or_default()
 }
 
-/// The error object itself. Google wraps the answer in an array; some servers send it bare.
+/// The error object itself. Google wraps the answer in an array; some servers send it bare, OpenRouter
+/// also within a choice.
 fn inner(said: &Value) -> &Value {
     let said = said.get(0).unwrap_or(said);
-    said.get("error")
-        .filter(|error| error.is_object())
-        .unwrap_or(said)
+    let of = |holder: &'_ Value| holder.get("error").is_some_and(Value::is_object);
+    let choices = said["choices"].as_array().map_or(&[][..], Vec::as_slice);
+    std::iter::once(said)
+        .chain(choices)
+        .find(|holder| of(holder))
+        .map_or(said, |holder| &holder["error"])
 }
 
 /// The text for people, wherever it stands, if it is text and not a web page.

@@ -93,6 +93,30 @@ async fn a_provider_may_count_attempts_instead_of_successes() {
     assert_eq!(simulator.seen().requests, 5);
 }
 
+/// A kept connection that is closed under a request may have carried it to the provider.
+#[tokio::test]
+async fn the_repeat_on_a_fresh_connection_is_counted_where_attempts_are() {
+    let simulator = simulator(Act::answering("Hello!")).await;
+    let mut limits = requests(5);
+    limits["count"] = json!("attempts");
+    limits["retry"] = json!(0);
+    let gateway = Gateway::start_with(
+        &model([provider("a", &simulator, limits)]),
+        &[("WORKERS", "1")],
+    );
+    assert_eq!(gateway.chat("hi").await.status, 200);
+    simulator.next(Act::refuse());
+    assert_eq!(gateway.chat("hi").await.status, 200);
+    assert_eq!(simulator.seen().requests, 3);
+    assert_eq!(settled(&gateway, "a").await["requests"], 3);
+
+    // The fresh connection was not kept. Of the last two, the second is spent on the connection that closed.
+    assert_eq!(gateway.chat("hi").await.status, 200);
+    simulator.next(Act::refuse());
+    assert_eq!(gateway.chat("hi").await.status, 429);
+    assert_eq!(simulator.seen().requests, 5);
+}
+
 #[tokio::test]
 async fn an_attempt_that_reached_nobody_is_not_counted() {
     let gone = simulator(Behavior::answering("hi")).await;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::error::reported;
 use super::*;
 use crate::chat::{FailureKind, Side};
 use crate::clock::UnixMillis;
@@ -10,7 +11,7 @@ fn decoded(status: u16, body: &str) -> Failure {
     decode(
         status,
         Some("application/json"),
-        Bytes::copy_from_slice(body.as_bytes()),
+        Some(Bytes::copy_from_slice(body.as_bytes())),
         None,
     )
 }
@@ -324,8 +325,101 @@ fn headers_tell_when_to_retry_and_else_the_body() {
         Some(Duration::from_millis(7500))
     );
     let told = Some(Duration::from_secs(2));
-    let failure = decode(429, None, Bytes::from(body), told);
+    let failure = decode(429, None, Some(Bytes::from(body)), told);
     assert_eq!(failure.retry_after, told);
     let absurd = r#"{"error":{"details":[{"retryDelay":"-1s"}]}}"#;
     assert_eq!(decoded(429, absurd).retry_after, None);
+}
+
+#[test]
+fn an_error_inside_an_answer_says_what_it_is() {
+    use FailureKind as Kind;
+    use Side::{Client, Upstream};
+    for (body, kind, side, message) in [
+        (
+            r#"{"error":{"message":"slow down","code":429}}"#,
+            Kind::RateLimited,
+            Upstream,
+            "slow down",
+        ),
+        (
+            r#"{"error":{"message":"slow down","code":"429"}}"#,
+            Kind::RateLimited,
+            Upstream,
+            "slow down",
+        ),
+        (
+            r#"[{"error":{"message":"slow down","status":"RESOURCE_EXHAUSTED"}}]"#,
+            Kind::RateLimited,
+            Upstream,
+            "slow down",
+        ),
+        (
+            r#"{"error":{"message":"pay","type":"insufficient_quota"}}"#,
+            Kind::QuotaExhausted,
+            Upstream,
+            "pay",
+        ),
+        (
+            r#"{"error":{"message":"bad key sk-1","type":"authentication_error"}}"#,
+            Kind::Unauthenticated,
+            Upstream,
+            "provider authentication failed",
+        ),
+        (
+            r#"{"choices":[{"error":{"message":"slow down","code":429}}]}"#,
+            Kind::RateLimited,
+            Upstream,
+            "slow down",
+        ),
+        (
+            r#"{"error":{"message":"too long","code":"context_length_exceeded"}}"#,
+            Kind::ContextTooLong,
+            Client,
+            "too long",
+        ),
+        // What may be the client's fault may as well be the provider's, who said 200.
+        (
+            r#"{"error":{"message":"no","code":400}}"#,
+            Kind::BadUpstream,
+            Upstream,
+            "no",
+        ),
+        (
+            r#"{"error":{"message":"overloaded","code":502}}"#,
+            Kind::BadUpstream,
+            Upstream,
+            "overloaded",
+        ),
+        (
+            r#"{"error":{"message":"what","code":"surprise"}}"#,
+            Kind::BadUpstream,
+            Upstream,
+            "what",
+        ),
+        (
+            r#"{"error":true}"#,
+            Kind::BadUpstream,
+            Upstream,
+            "upstream reported an error",
+        ),
+    ] {
+        let failure = reported(body.as_bytes());
+        assert_eq!(
+            (failure.kind, failure.side, failure.message.as_str()),
+            (kind, side, message),
+            "{body}"
+        );
+    }
+    let slow = r#"{"error":{"code":429,"message":"x","details":[{"retryDelay":"3s"}]}}"#;
+    let told = reported(slow.as_bytes()).retry_after;
+    assert_eq!(told, Some(Duration::from_secs(3)));
+}
+
+#[test]
+fn an_error_that_cannot_be_read_has_its_status() {
+    let failure = decode(422, Some("application/json"), None, None);
+    assert_eq!(failure.upstream_status(), Some(422));
+    assert_eq!(failure.message, "upstream returned HTTP 422");
+    assert_eq!(render(&failure).0, 400);
 }
