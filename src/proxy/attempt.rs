@@ -71,6 +71,9 @@ pub(super) async fn serve(
         if !fresh {
             request.note_attempt(candidate, &model);
         }
+        // Requests that came in together go out together: their peers are woken once, and each step of the
+        // way is taken by all while its code is at hand.
+        tokio::task::yield_now().await;
         let failure = match once(request, candidate, model.as_str(), shape, &sent, fresh).await {
             Ok(ready) => {
                 if may_ask_usage && shape.stream && !shape.ask_usage {
@@ -185,9 +188,6 @@ async fn exchange(
 ) -> Result<Ready, Unanswered> {
     let call = &request.call;
     let body = call.encode(model, shape);
-    // Requests that came in together go out together: their peers are woken once, and each step of the way
-    // is taken by all while its code is at hand.
-    tokio::task::yield_now().await;
     let answer = request.client.post(
         &candidate.target,
         call.endpoint,

@@ -195,62 +195,63 @@ struct Pairs<'a>(&'a mut String);
 
 impl<'kvs> VisitSource<'kvs> for Pairs<'_> {
     fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), log::kv::Error> {
-        let before = self.0.len();
-        self.0.push(' ');
-        self.0.push_str(key.as_str());
-        self.0.push('=');
-        let mut shown = Shown {
-            line: self.0,
-            is_null: false,
-        };
-        value.visit(&mut shown)?;
-        if shown.is_null {
-            self.0.truncate(before);
-        }
-        Ok(())
+        let key = key.as_str();
+        value.visit(Pair { line: self.0, key })
     }
 }
 
-struct Shown<'a> {
+/// One pair. There is none where the value is null.
+struct Pair<'a> {
     line: &'a mut String,
-    is_null: bool,
+    key: &'a str,
 }
 
-impl<'v> VisitValue<'v> for Shown<'_> {
+impl Pair<'_> {
+    /// Everything before the value.
+    fn begin(&mut self) -> &mut String {
+        self.line.push(' ');
+        self.line.push_str(self.key);
+        self.line.push('=');
+        self.line
+    }
+}
+
+impl<'v> VisitValue<'v> for Pair<'_> {
     fn visit_any(&mut self, value: Value<'_>) -> Result<(), log::kv::Error> {
         self.visit_str(&value.to_string())
     }
 
     fn visit_null(&mut self) -> Result<(), log::kv::Error> {
-        self.is_null = true;
         Ok(())
     }
 
     fn visit_u64(&mut self, value: u64) -> Result<(), log::kv::Error> {
-        self.line.push_str(itoa::Buffer::new().format(value));
+        self.begin().push_str(itoa::Buffer::new().format(value));
         Ok(())
     }
 
     /// Times in milliseconds are the only ones: three digits tell microseconds.
     fn visit_f64(&mut self, value: f64) -> Result<(), log::kv::Error> {
         let thousandths = (value.abs() * 1000.0).round() as u64;
-        self.visit_u64(thousandths / 1000)?;
-        self.line.push('.');
-        push_three_digits(self.line, thousandths % 1000);
+        let line = self.begin();
+        line.push_str(itoa::Buffer::new().format(thousandths / 1000));
+        line.push('.');
+        push_three_digits(line, thousandths % 1000);
         Ok(())
     }
 
     fn visit_bool(&mut self, value: bool) -> Result<(), log::kv::Error> {
-        self.line.push_str(if value { "true" } else { "false" });
+        self.begin().push_str(if value { "true" } else { "false" });
         Ok(())
     }
 
     fn visit_str(&mut self, value: &str) -> Result<(), log::kv::Error> {
+        let line = self.begin();
         // A client's word for a model must not drive the terminal that shows it.
         if is_plain_ascii(value.as_bytes()) || !value.is_empty() && value.chars().all(is_plain) {
-            self.line.push_str(value);
+            line.push_str(value);
         } else {
-            let _ = write!(self.line, "{value:?}");
+            let _ = write!(line, "{value:?}");
         }
         Ok(())
     }
@@ -260,12 +261,18 @@ fn is_plain(c: char) -> bool {
     !c.is_control() && !matches!(c, ' ' | '"' | '=')
 }
 
-/// The same for nearly all values: without an early exit, so that many bytes are judged at once.
+/// The same for nearly all values, by a table: names and ids are too short for more than that.
 fn is_plain_ascii(value: &[u8]) -> bool {
-    let odd = value.iter().fold(false, |odd, byte| {
-        odd | !matches!(byte, 0x21..=0x7e) | matches!(byte, b'"' | b'=')
-    });
-    !value.is_empty() && !odd
+    const PLAIN: [bool; 256] = {
+        let mut plain = [false; 256];
+        let mut byte = 0x21;
+        while byte < 0x7f {
+            plain[byte] = !matches!(byte as u8, b'"' | b'=');
+            byte += 1;
+        }
+        plain
+    };
+    !value.is_empty() && value.iter().all(|byte| PLAIN[usize::from(*byte)])
 }
 
 fn json(out: &mut impl Write, record: &Record<'_>, zone: Tz) -> io::Result<()> {

@@ -92,8 +92,6 @@ pub struct Response {
     inner: awc::ClientResponse,
     /// What was read to see how the body begins.
     peeked: Option<Bytes>,
-    /// Whether the answer declared its length, so that an early end can be told from the end.
-    delimited: bool,
     /// Whether the body is over: awc panics when it is asked again.
     ended: bool,
 }
@@ -125,13 +123,9 @@ impl Client {
             Err(error) if is_stale(&error) && !fresh => return Err(Unanswered::Stale),
             Err(error) => return Err(explain(error).into()),
         };
-        let headers = inner.headers();
-        let delimited =
-            headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING);
         Ok(Response {
             inner,
             peeked: None,
-            delimited,
             ended: false,
         })
     }
@@ -253,6 +247,12 @@ impl Response {
         )
     }
 
+    /// Whether the answer declared its length, so that an early end can be told from the end.
+    fn is_delimited(&self) -> bool {
+        let headers = self.inner.headers();
+        headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING)
+    }
+
     fn header(&self, name: &str) -> Option<&str> {
         self.inner.headers().get(name)?.to_str().ok()
     }
@@ -323,7 +323,7 @@ impl Stream for Response {
         Poll::Ready(match item {
             Some(Ok(chunk)) => Some(Ok(chunk)),
             // Without a declared length the end of the connection is the end of the body.
-            Some(Err(error)) if !this.delimited && is_end(&error) => None,
+            Some(Err(error)) if is_end(&error) && !this.is_delimited() => None,
             Some(Err(_)) => Some(Err(Failure::upstream("the answer broke off"))),
             None => None,
         })

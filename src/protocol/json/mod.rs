@@ -84,7 +84,8 @@ impl<'a> Cursor<'a> {
     #[inline(always)]
     pub(crate) fn peek(&mut self) -> u8 {
         while let Some(&byte) = self.text.get(self.at) {
-            if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+            // As a rule there are no blanks.
+            if byte > b' ' || !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
                 return byte;
             }
             self.at += 1;
