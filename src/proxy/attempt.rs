@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{timeout, timeout_at};
 
 use super::answer::{Answer, AnswerBody};
 use super::hold::{self, Hold};
@@ -161,7 +161,7 @@ async fn once(
         Some(first_byte) if relayed => first_byte.min(provider.timeout),
         _ => provider.timeout,
     };
-    let now = Instant::now();
+    let now = request.attempt_begins();
     let until = request.deadline.min(now + patience);
     let exchange = exchange(request, candidate, model, shape, sent, fresh);
     let mut failure = match timeout_at(until, exchange).await {

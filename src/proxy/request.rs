@@ -1,5 +1,6 @@
 //! One client's request on its way through the proxy.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +33,8 @@ pub struct Request<'a> {
     pub record: Option<Record>,
     /// Until when an answer must be committed.
     pub(super) deadline: Instant,
+    /// When it was ready to be served; taken by the first attempt, which begins then.
+    began: Cell<Option<Instant>>,
     /// Who was asked last, and how often anybody was; `None` until somebody is.
     pub asked: Option<Served>,
     /// Each candidate that failed, with the reason.
@@ -48,7 +51,8 @@ impl<'a> Request<'a> {
         forwarded: Vec<(HeaderName, HeaderValue)>,
         record: Record,
     ) -> Request<'a> {
-        let deadline = Instant::from_std(record.started()) + snapshot.global.deadline;
+        let now = Instant::now();
+        let deadline = now + snapshot.global.deadline;
         Request {
             gateway,
             client,
@@ -57,6 +61,7 @@ impl<'a> Request<'a> {
             forwarded,
             record: Some(record),
             deadline,
+            began: Cell::new(Some(now)),
             asked: None,
             tried: Vec::new(),
         }
@@ -65,6 +70,11 @@ impl<'a> Request<'a> {
     /// The id that the client sees.
     pub(super) fn id(&self) -> &str {
         self.record.as_ref().map_or("", |record| &*record.id)
+    }
+
+    /// When an attempt begins: now.
+    pub(super) fn attempt_begins(&self) -> Instant {
+        self.began.take().unwrap_or_else(Instant::now)
     }
 
     /// How long it may still wait for an answer.
