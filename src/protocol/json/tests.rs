@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 use serde::de::IgnoredAny;
 
+use super::scan::ROW;
 use super::*;
 
 fn check(text: &[u8]) -> Result<(), Fault> {
