@@ -5,10 +5,11 @@
 //! the real number of tokens is known, and given back if it is dropped before. A [`Receipt`] says that
 //! it was counted and has that written down. [`Quotas`] is the book of all accounts and remembers them on disk.
 //!
-//! Pure but for `journal`, `store` and the [`Quotas`] that call them; nothing here reads a clock
+//! Pure but for `journal`, `store` and those of [`Quotas`] that call them; nothing here reads a clock
 //! or logs. What is stored and why nothing is lost: `docs/quotas.md`.
 
 mod account;
+mod entry;
 mod file_name;
 mod journal;
 mod ledger;
@@ -19,6 +20,7 @@ mod reservation;
 mod store;
 #[cfg(test)]
 mod tests;
+mod usage_file;
 
 pub use account::Account;
 pub use ledger::{Rollover, Standing};

@@ -13,10 +13,12 @@ use std::{io, mem};
 use parking_lot::Mutex;
 
 use super::account::Account;
+use super::entry::{Entry, new_id};
 use super::journal::{self, Journal};
 use super::ledger::{Ledger, Tally};
 use super::limit::Limits;
-use super::store::{self, OpenError, ReadError, Stopwatch, Store, UsageFile, Written};
+use super::store::{self, OpenError, ReadError, Stopwatch, Store, Written};
+use super::usage_file::UsageFile;
 use crate::clock::UnixMillis;
 
 /// All accounts, and the folder that remembers them.
@@ -77,24 +79,6 @@ struct Book {
     /// What could not be brought up to what the journal knew, as we have no right to it.
     passed_over: Option<String>,
     events: Vec<Event>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    path: PathBuf,
-    account: Arc<Account>,
-    /// Whether we know of a file. If it is missing then, the operator deleted it.
-    on_disk: bool,
-    /// Whether it was deleted after the configuration had let go of the account: then it stays so.
-    deleted: bool,
-    /// The version in the file; 0 if that says something else than the account.
-    saved: u64,
-    /// When saving was last tried: the others' turn comes first.
-    tried_at: UnixMillis,
-    /// Why it failed then.
-    failure: Option<String>,
-    /// Whether the configuration still has it. If not it stays until nobody holds it any more.
-    configured: bool,
 }
 
 /// How many files are saved at most in one round, each with a sync of some milliseconds, so that
@@ -381,52 +365,6 @@ impl Book {
             entry.configured || !entry.deleted && (held || entry.is_unsaved())
         });
     }
-}
-
-impl Entry {
-    fn is_unsaved(&self) -> bool {
-        !self.on_disk || self.saved != self.account.version()
-    }
-
-    fn save(&mut self, model: &str, provider: &str, now: UnixMillis) -> io::Result<Written> {
-        let (tally, standing) = self.account.state();
-        let file = UsageFile::new(model, provider, tally, &standing, now);
-        self.write(&file, now)
-    }
-
-    /// Counts from zero after a deletion, under a new id. The file comes first: were the account the
-    /// first, lines of the new id could be in the journal that no file vouches for. A crash in between
-    /// is the deletion. The reset makes a version that is higher than the file's, so all that is
-    /// counted later wins over it. Without a disk the account is reset all the same.
-    fn begin_anew(&mut self, model: &str, provider: &str, now: UnixMillis) -> io::Result<Written> {
-        let id = new_id();
-        let (tally, mut standing) = self.account.state();
-        let zero = Tally {
-            id,
-            requests: 0,
-            tokens: 0,
-            ..tally
-        };
-        standing.last_reset = Some(now);
-        let outcome = self.write(&UsageFile::new(model, provider, zero, &standing, now), now);
-        self.account.reset(id, now);
-        outcome
-    }
-
-    fn write(&mut self, file: &UsageFile, now: UnixMillis) -> io::Result<Written> {
-        self.tried_at = now;
-        let outcome = store::write(&self.path, file, self.on_disk);
-        self.failure = outcome.as_ref().err().map(|e| e.to_string());
-        if matches!(outcome, Ok(Written::Yes)) {
-            self.on_disk = true;
-            self.saved = file.tally().version;
-        }
-        outcome
-    }
-}
-
-fn new_id() -> u64 {
-    fastrand::u64(1..)
 }
 
 #[cfg(test)]
