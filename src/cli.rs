@@ -211,15 +211,14 @@ fn demo(args: DemoArgs) -> ExitCode {
     ended(actix_rt::System::new().block_on(demo::run(folder.path(), args.port, args.traffic, say)))
 }
 
-/// Says how it ended. The log has its own end, which must not be lost.
+/// Says how it ended, as the last line on a terminal that shows the log, too.
 fn ended(served: Result<(), Stopped>) -> ExitCode {
-    let code = match served {
+    logging::flush();
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(Stopped::Config(rejected)) => invalid(&rejected),
         Err(Stopped::Other(error)) => fail(&format!("{error:#}")),
-    };
-    logging::flush();
-    code
+    }
 }
 
 fn check(args: ConfigArgs) -> ExitCode {
