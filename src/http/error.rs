@@ -21,7 +21,11 @@ pub(super) fn response(failure: &Failure) -> HttpResponse {
             .content_type(kind)
             .body(body.clone());
     }
-    let (status, body) = openai::render(failure);
+    let (mut status, body) = openai::render(failure);
+    if let (true, Some(said)) = (is_clients, &failure.verbatim) {
+        // What could not be read has its status still.
+        status = said.status;
+    }
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = HttpResponse::build(status);
     response.content_type("application/json");

@@ -176,11 +176,13 @@ fn is_forwarded(name: &HeaderName) -> bool {
 }
 
 fn forwarded(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
-    headers
-        .iter()
-        .filter(|(name, _)| is_forwarded(name))
+    let found = headers.iter().filter(|(name, _)| is_forwarded(name));
+    let mut found: Vec<_> = found
         .map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
+        .collect();
+    // A map gives them in any order, and like requests are known by like headers.
+    found.sort_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
+    found
 }
 
 fn response(answer: Answer, expose: bool) -> HttpResponse {
@@ -239,8 +241,23 @@ mod tests {
     use actix_web::web::Bytes;
     use futures_util::{StreamExt as _, stream};
 
-    use super::piece;
+    use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+
+    use super::{forwarded, piece};
     use crate::chat::{FailureKind, Side};
+
+    #[test]
+    fn what_is_forwarded_has_an_order() {
+        for _ in 0..50 {
+            let mut headers = HeaderMap::new();
+            for name in ["user-agent", "originator", "accept", "cookie", "session-id"] {
+                headers.insert(HeaderName::from_static(name), HeaderValue::from_static("x"));
+            }
+            let found = forwarded(&headers);
+            let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+            assert_eq!(names, ["accept", "originator", "session-id", "user-agent"]);
+        }
+    }
 
     #[tokio::test]
     async fn a_body_that_stops_coming_is_given_up() {

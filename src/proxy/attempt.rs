@@ -219,7 +219,9 @@ async fn exchange(
             let mut gather = Gather::new(call.endpoint, call.prompt_tokens);
             while !gather.is_done() {
                 match response.next().await {
-                    Some(Ok(chunk)) => gather.push(chunk)?,
+                    Some(Ok(chunk)) => gather
+                        .push(chunk)
+                        .map_err(|failure| response.hint(failure, clock::now()))?,
                     // What breaks after the answer is no loss.
                     Some(Err(failure)) if !gather.is_complete() => return Err(failure.into()),
                     Some(Err(_)) | None => break,
@@ -235,7 +237,8 @@ async fn exchange(
         (false, wants_stream) => {
             let kind = response.content_type().map(str::to_owned);
             let body = response.collect(ANSWER_MAX).await?;
-            let usage = openai::judge(call.endpoint, kind.as_deref(), &body)?;
+            let usage = openai::judge(call.endpoint, kind.as_deref(), &body)
+                .map_err(|failure| response.hint(failure, clock::now()))?;
             let body = if wants_stream {
                 let prompt = call.prompt_tokens;
                 AnswerBody::Events(openai::synthesize(
@@ -266,7 +269,7 @@ async fn is_stream(response: &mut Response, shape: Shape) -> Result<bool, Failur
 }
 
 /// An upstream's error answer as a failure.
-async fn refusal(response: Response) -> Failure {
+async fn refusal(mut response: Response) -> Failure {
     let status = response.status();
     let kind = response.content_type().map(str::to_owned);
     let retry_after = response.retry_after(clock::now());
@@ -293,10 +296,12 @@ async fn commit(
         Ready::Whole(body, usage) => {
             let usage = usage.unwrap_or_else(|| estimate(request, &body));
             candidate.health.answer_length(usage.output);
+            if let Some(record) = &mut request.record {
+                record.usage = Some(usage);
+            }
             hold::written(hold.settle(usage.total)).await;
             if let Some(mut record) = request.record.take() {
                 record.status = 200;
-                record.usage = Some(usage);
                 record.finish(Outcome::Answered);
             }
             body

@@ -52,10 +52,18 @@ fn cut_off(message: &mut String, secret: &str) {
 /// Cleans what is about to be handed on.
 pub(super) fn bytes(said: &mut Bytes, provider: &Provider) {
     for secret in secrets(provider) {
-        if memmem::find(said, secret.as_bytes()).is_some() {
-            let text = String::from_utf8_lossy(said);
-            *said = text.replace(secret, INSTEAD).into();
+        replace(said, secret);
+        // As PHP writes it in JSON.
+        if secret.contains('/') {
+            replace(said, &secret.replace('/', "\\/"));
         }
+    }
+}
+
+fn replace(said: &mut Bytes, secret: &str) {
+    if memmem::find(said, secret.as_bytes()).is_some() {
+        let text = String::from_utf8_lossy(said);
+        *said = text.replace(secret, INSTEAD).into();
     }
 }
 

@@ -75,7 +75,7 @@ impl Opening {
             // Nothing was released yet, so an error right behind the first words may still fail over.
             let seen = relay.seen();
             if let Some(failure) = &seen.failure {
-                return Err(failure.clone());
+                return Err(response.hint(failure.clone(), clock::now()));
             }
             if !seen.meaningful && (ended || seen.done) {
                 return Err(Failure::upstream(
@@ -163,19 +163,20 @@ impl StreamBody {
         self.note_failure();
     }
 
-    /// Upstream said that it failed: that is handed on, and nothing more follows.
+    /// Upstream said that it failed: that is handed on without our secrets, and nothing more follows.
     fn note_failure(&mut self) {
         if self.failure.is_none()
             && let Some(said) = &self.relay.seen().failure
         {
-            let provider = &self.candidate.provider;
             let mut failure = said.clone();
-            redact::failure(&mut failure, provider);
-            if let Some(last) = self.out.back_mut() {
-                redact::bytes(last, provider);
-            }
+            redact::failure(&mut failure, &self.candidate.provider);
             self.failure = Some(failure);
             self.ended = true;
+        }
+        if self.failure.is_some() || self.relay.seen().strange {
+            for said in &mut self.out {
+                redact::bytes(said, &self.candidate.provider);
+            }
         }
     }
 
@@ -184,6 +185,7 @@ impl StreamBody {
         // A whole answer is whole, even if the connection broke after it.
         if self.relay.seen().finished {
             self.relay.finish(&mut self.out);
+            self.note_failure();
         } else {
             self.out.push_back(openai::error_event(&failure));
             self.failure = Some(failure);

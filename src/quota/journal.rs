@@ -109,8 +109,8 @@ impl Journal {
         }
         staged.lines.clear();
         if self.failed.load(Ordering::Relaxed) {
-            // Ends what a failed write may have left.
-            staged.lines.push(b'\n');
+            // Ends what a failed write may have left, and so that it is no line: its last number may be cut.
+            staged.lines.extend_from_slice(b" \n");
         }
         for tally in staged.tallies.drain(..) {
             push_line(&mut staged.lines, &tally);
@@ -357,11 +357,12 @@ mod tests {
         let trouble = journal.trouble().unwrap();
         assert!(trouble.contains("No space left on device"), "{trouble}");
 
-        // The line after a failed one begins on its own.
+        // The line after a failed one begins on its own, and what was cut is not believed.
         journal.live.store(working);
-        fs::write(journal.path(1), b"00abcdef0123").unwrap();
+        fs::write(journal.path(1), b"00abcdef01234568 2 0 41 41").unwrap();
         journal.write(journal.stage(&TALLY));
-        assert_eq!(replay(folder.path()).unwrap().len(), 1);
+        let recovered = replay(folder.path()).unwrap();
+        assert_eq!(recovered, HashMap::from([(TALLY.id, TALLY)]));
 
         assert!(journal.renew());
         assert_eq!(journal.trouble(), None);

@@ -32,6 +32,9 @@ const IDLE: Duration = Duration::from_secs(60);
 /// A connection is renewed after this long, so that a changed address of the provider is followed.
 const LIFETIME: Duration = Duration::from_secs(600);
 
+/// The byte order mark, in UTF-8.
+const MARK: &[u8] = b"\xEF\xBB\xBF";
+
 const UNANSWERED: &str = "closed the connection without an answer";
 
 /// The calls out of one worker. Not `Send`: awc's pools belong to the thread that made them.
@@ -257,6 +260,12 @@ impl Response {
         self.inner.headers().get(name)?.to_str().ok()
     }
 
+    /// A failure that the body told; where that does not say when to try again, the headers may.
+    pub fn hint(&self, mut failure: Failure, now: UnixMillis) -> Failure {
+        failure.retry_after = failure.retry_after.or_else(|| self.retry_after(now));
+        failure
+    }
+
     /// Whether the body is compressed, although we asked for none that is.
     pub fn is_encoded(&self) -> bool {
         self.header(CONTENT_ENCODING.as_str())
@@ -269,9 +278,19 @@ impl Response {
     /// # Errors
     /// A body that breaks off.
     pub async fn first_byte(&mut self) -> Result<Option<u8>, Failure> {
-        while let Some(chunk) = self.next().await.transpose()? {
-            if let Some(first) = without_mark(&chunk).trim_ascii_start().first().copied() {
-                self.peeked = Some(chunk);
+        let mut mark = Vec::new();
+        while let Some(mut chunk) = self.next().await.transpose()? {
+            if !mark.is_empty() {
+                chunk = [&mark[..], &chunk[..]].concat().into();
+            }
+            let text = without_mark(&chunk);
+            let begun = text.trim_ascii_start();
+            if MARK.starts_with(begun) {
+                // Blanks, and perhaps the beginning of a mark.
+                mark = begun.to_vec();
+            } else {
+                let first = begun[0];
+                self.peeked = Some(chunk.slice(chunk.len() - text.len()..));
                 return Ok(Some(first));
             }
         }
@@ -282,7 +301,7 @@ impl Response {
     ///
     /// # Errors
     /// A body that breaks off, or that is larger than `max` bytes.
-    pub async fn collect(mut self, max: usize) -> Result<Bytes, Failure> {
+    pub async fn collect(&mut self, max: usize) -> Result<Bytes, Failure> {
         // Most answers arrive in one piece, which then needs no copy.
         let Some(first) = self.next().await.transpose()? else {
             return Ok(Bytes::new());
@@ -330,10 +349,10 @@ impl Stream for Response {
     }
 }
 
-/// A text without the mark that some begin it with. RFC 8259 forbids it in JSON, and no parser of clients
-/// expects it.
+/// A text without the byte order mark that some begin it with, and the blanks before that. RFC 8259 forbids
+/// it in JSON, and no parser of clients expects it.
 fn without_mark(text: &[u8]) -> &[u8] {
-    text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text)
+    text.trim_ascii_start().strip_prefix(MARK).unwrap_or(text)
 }
 
 fn is_end(error: &PayloadError) -> bool {

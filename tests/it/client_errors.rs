@@ -104,7 +104,7 @@ async fn an_error_that_cannot_be_read_is_told_in_our_words() {
     for act in [compressed, Act::bytes(stalled)] {
         let pair = Pair::start(act, json!({})).await;
         let answer = pair.gateway.chat("hi").await;
-        assert_eq!(answer.status, 400, "{}", answer.text());
+        assert_eq!(answer.status, 422, "{}", answer.text());
         assert_eq!(answer.header("content-encoding"), None);
         let error = &answer.json()["error"];
         assert_eq!(error["message"], "upstream returned HTTP 422");

@@ -141,7 +141,11 @@ async fn a_stream_that_breaks_before_it_says_anything_fails_over() {
                 answer().error_after(1, error).into(),
             ),
             (
-                "a choice that is an error",
+                "an error in a choice",
+                events("data: {\"choices\":[{\"delta\":{\"content\":\"\"},\"error\":{\"code\":502}}]}\n\n"),
+            ),
+            (
+                "a choice that ends in an error",
                 events("data: {\"choices\":[{\"delta\":{\"content\":\"\"},\"finish_reason\":\"error\"}]}\n\n"),
             ),
             ("cut before anything", answer().cut_after(0).into()),

@@ -37,6 +37,34 @@ async fn a_refusal_within_a_200_is_one_too() {
     assert_eq!(standing["status"], "cooling_down");
 }
 
+/// The headers say it where the error does not: a stream, and what is gathered from one, too.
+#[tokio::test]
+async fn a_refusal_within_a_200_rests_for_as_long_as_its_headers_ask() {
+    let said = r#"{"error":{"code":429,"message":"slow down"}}"#;
+    let event = format!("data: {said}\n\n");
+    for (kind, body, streams) in [
+        ("application/json", said, json!({})),
+        ("text/event-stream", &event, json!({})),
+        (
+            "text/event-stream",
+            &event,
+            json!({ "non_stream_support": false }),
+        ),
+    ] {
+        let act = Act::body(200, kind, body).with_header("retry-after", "3600");
+        let pair = Pair::start(Behavior::from(act), streams).await;
+        let before = api_gateway::clock::now();
+        assert_eq!(pair.gateway.chat("hi").await.status, 200);
+        let standing = pair.gateway.standing("a").await;
+        let until = standing["cooling_until"].as_str().unwrap();
+        let until = chrono::DateTime::parse_from_rfc3339(until).unwrap();
+        assert!(
+            until.timestamp() - before.secs() >= 3599,
+            "{kind}: {standing}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn other_failures_do_not_cool_down() {
     for status in [500, 401, 403] {

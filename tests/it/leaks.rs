@@ -2,6 +2,9 @@
 
 use api_gateway::simulator::{Act, Answer, Behavior};
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 
 use crate::support::gateway::{chat, chat_stream};
 use crate::support::http::Response;
@@ -77,6 +80,103 @@ async fn an_error_that_ends_a_stream_is_cleaned() {
         told.0.text()
     );
     check(told);
+}
+
+/// A provider that streams `first`, and `rest` when told to, and then closes the connection.
+async fn in_two_parts() -> (String, mpsc::Sender<(String, String)>, mpsc::Sender<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}/v1", listener.local_addr().unwrap());
+    let (parts, mut next_parts) = mpsc::channel::<(String, String)>(1);
+    let (go_on, mut told) = mpsc::channel(1);
+    tokio::spawn(async move {
+        while let Some((first, rest)) = next_parts.recv().await {
+            let (mut client, _) = listener.accept().await.unwrap();
+            client.write_all(first.as_bytes()).await.unwrap();
+            told.recv().await.unwrap();
+            client.write_all(rest.as_bytes()).await.unwrap();
+            client.shutdown().await.unwrap();
+            // What is left unread would turn the end into a reset.
+            let _ = tokio::io::copy(&mut client, &mut tokio::io::sink()).await;
+        }
+    });
+    (endpoint, parts, go_on)
+}
+
+/// However a provider that is already streaming says it: as an error, as text, as an object of its own, with
+/// or without the blank line that ends an event, before its connection ends or breaks.
+#[tokio::test]
+async fn whatever_a_stream_says_beside_the_answer_is_cleaned() {
+    const SLASHED: &str = "sk-with/slash-1234";
+    const SAID: &str = r#"data: {"choices":[{"index":0,"delta":{"content":"hi"}}]}"#;
+    const FINISH: &str = r#"data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
+    let (endpoint, parts, go_on) = in_two_parts().await;
+    let anybody = simulator(Act::hang()).await;
+    let more = json!({
+        "endpoint": endpoint,
+        "custom_headers": { "X-Team": HEADER, "X-Key": SLASHED },
+    });
+    let gateway = Gateway::start(&model([provider("a", &anybody, more)]));
+    let escaped = SLASHED.replace('/', "\\/");
+    for odd in [
+        format!("data: {}", quoting()),
+        format!(r#"data: {{"error":{{"code":401,"message":"key {KEY}"}}}}"#),
+        format!(r#"data: {{"detail":"key {KEY}"}}"#),
+        format!(r#"data: {{"message":"key {KEY} {HEADER}","code":401}}"#),
+        format!("event: error\ndata: invalid key {KEY}"),
+        format!(r#"data: {{"error":"bad {escaped}"}}"#),
+    ] {
+        for before in ["", FINISH] {
+            for end in ["", "\n", "\n\n", "\n\ndata: [DONE]\n\n"] {
+                for chunked in [false, true] {
+                    let events = format!("{before}\n\n{odd}{end}");
+                    let piece = |text: &str| match chunked {
+                        true => format!("{:x}\r\n{text}\r\n", text.len()),
+                        false => text.to_owned(),
+                    };
+                    // The chunked one breaks off: it has no last chunk.
+                    let framing = if chunked {
+                        "transfer-encoding: chunked\r\n"
+                    } else {
+                        ""
+                    };
+                    let first = format!(
+                        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n{framing}\r\n{}",
+                        piece(&format!("{SAID}\n\n"))
+                    );
+                    parts.send((first, piece(&events))).await.unwrap();
+                    let client = gateway.client();
+                    let request = chat_stream("hi");
+                    let mut stream = client.post_stream("/v1/chat/completions", &request).await;
+                    assert_eq!(stream.next_frame().await.unwrap(), format!("{SAID}\n\n"));
+                    go_on.send(()).await.unwrap();
+                    while stream.next_frame().await.is_some() {}
+                    let seen = String::from_utf8_lossy(stream.seen());
+                    for secret in [KEY, HEADER, SLASHED, &escaped] {
+                        assert!(!seen.contains(secret), "{events:?}: {seen}");
+                    }
+                }
+            }
+        }
+    }
+    let log = gateway.wait_for_log("Answer broke off").await;
+    for secret in [KEY, HEADER, SLASHED] {
+        assert!(!log.contains(secret), "{log}");
+    }
+}
+
+/// The text of an error that means our key is ours, even without the key in it.
+#[tokio::test]
+async fn what_a_stream_says_of_our_key_is_told_in_our_words() {
+    let error = json!({ "error": { "code": 401, "message": "bad key sk-***f-a of acme" } });
+    let act = Answer::words(9).error_after(4, error);
+    let (answer, _) = told(act, &chat_stream("hi")).await;
+    assert!(!answer.text().contains("acme"), "{}", answer.text());
+    assert!(
+        answer.text().contains("provider authentication failed"),
+        "{}",
+        answer.text()
+    );
+    assert!(!answer.text().contains("[DONE]"));
 }
 
 #[tokio::test]

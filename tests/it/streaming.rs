@@ -128,6 +128,7 @@ async fn a_plain_answer_is_the_very_bytes_of_the_provider() {
 async fn an_answer_counts_by_what_it_is_and_not_by_its_label() {
     const JSON: &str = r#"{"choices":[{"index":0,"message":{"role":"assistant","content":"good"},"finish_reason":"stop"}]}"#;
     let marked = format!("\u{feff}{JSON}");
+    let both = format!(" \n\u{feff}{JSON}");
     let patient = format!("\n\n  \n{JSON}");
     let a = simulator(Act::hang()).await;
     let gateway = Gateway::start(&model([provider("a", &a, json!({ "retry": 0 }))]));
@@ -135,6 +136,7 @@ async fn an_answer_counts_by_what_it_is_and_not_by_its_label() {
         ("text/event-stream", JSON),
         ("application/json", &marked),
         ("application/json", &patient),
+        ("application/json", &both),
         ("text/event-stream", &marked),
     ] {
         a.set(Act::body(200, label, body));

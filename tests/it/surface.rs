@@ -363,15 +363,16 @@ async fn providers_learn_little_about_the_client() {
 #[tokio::test]
 async fn every_client_is_introduced_as_itself() {
     let simulator = simulator(Answer::text("Hello!")).await;
+    let ours = json!({ "custom_headers": { "OpenAI-Beta": "ours" } });
     let gateway = Gateway::start_with(
-        &model([provider("a", &simulator, json!({}))]),
+        &model([provider("a", &simulator, ours)]),
         &[("WORKERS", "1")],
     );
     let client = gateway.client();
     for round in 0..3 {
         for number in 0..12 {
             let (agent, session) = (format!("client {number}"), format!("{round}-{number}"));
-            let mut headers = vec![("user-agent", agent.as_str())];
+            let mut headers = vec![("user-agent", agent.as_str()), ("openai-beta", "theirs")];
             if number % 3 == 0 {
                 headers.push(("session-id", &session));
             }
@@ -385,6 +386,7 @@ async fn every_client_is_introduced_as_itself() {
                 let sent = headers.iter().find(|(known, _)| *known == name);
                 assert_eq!(seen.header(name), sent.map(|(_, value)| *value), "{name}");
             }
+            assert_eq!(seen.header("openai-beta"), Some("ours"));
         }
     }
 }

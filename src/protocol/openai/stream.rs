@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::chunk::{Chunk, Lead};
 use super::{Endpoint, error, error_event, is_done, usage};
-use crate::chat::{Failure, Usage};
+use crate::chat::{Failure, FailureKind, Usage};
 use crate::protocol::estimate::Tally;
 use crate::protocol::sse::{Frame, FrameReader};
 
@@ -44,6 +44,8 @@ pub struct Seen {
     /// The provider gave up or talked nonsense. Before the first meaningful event nothing of it was
     /// handed on; after it, what was handed on ends with an error event.
     pub failure: Option<Failure>,
+    /// Something went by that is no part of an answer: it may say anything, also what is secret.
+    pub strange: bool,
     text: Tally,
     /// Where there are many: each choice, and whether it came to its end.
     choices: BTreeMap<u64, bool>,
@@ -70,6 +72,8 @@ enum Verdict {
     ForwardLast,
     /// The stream is over: drop the frame and everything after it.
     DropAll,
+    /// The same, and the failure is told in our words.
+    Reword,
 }
 
 impl Relay {
@@ -135,6 +139,10 @@ impl Relay {
                     return run.flush(out);
                 }
                 Verdict::DropAll => return run.flush(out),
+                Verdict::Reword => {
+                    run.flush(out);
+                    return out.extend(self.seen.failure.as_ref().map(error_event));
+                }
             }
         }
     }
@@ -181,6 +189,7 @@ impl Relay {
         }
         match verdict {
             Verdict::Hide | Verdict::DropAll => {}
+            Verdict::Reword => out.extend(self.seen.failure.as_ref().map(error_event)),
             Verdict::Forward | Verdict::AfterUsage | Verdict::ForwardLast => {
                 let closing = frame.closing();
                 out.push_back(frame.into_bytes());
@@ -223,7 +232,10 @@ impl Relay {
         let chunk = match Chunk::read(data) {
             Ok(chunk) => chunk,
             // The client is already reading; it may know better than we do.
-            Err(_) if self.seen.meaningful => return Verdict::Forward,
+            Err(_) if self.seen.meaningful => {
+                self.seen.strange = true;
+                return Verdict::Forward;
+            }
             Err(_) => {
                 let what = "upstream's stream holds an event that is not valid JSON";
                 self.seen.failure = Some(Failure::upstream(what));
@@ -231,13 +243,20 @@ impl Relay {
             }
         };
         if chunk.is_error {
-            self.seen.failure = Some(error::reported(data));
+            let failure = error::reported(data);
+            let of_key = matches!(
+                failure.kind,
+                FailureKind::Unauthenticated | FailureKind::Forbidden
+            );
+            self.seen.failure = Some(failure);
             return match self.seen.meaningful {
+                true if of_key => Verdict::Reword,
                 true => Verdict::ForwardLast,
                 false => Verdict::DropAll,
             };
         }
         self.seen.note(&chunk, self.many);
+        self.seen.strange |= chunk.choices == 0 && chunk.usage.is_none();
         self.lead.learn(&chunk, data);
         if chunk.usage.is_some() && self.told == Told::Owed {
             self.told = Told::AsItComes;

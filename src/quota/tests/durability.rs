@@ -203,13 +203,17 @@ fn many_changed_accounts_take_turns_and_all_are_saved() {
     };
     gateway.quotas.maintain(minutes(1));
     accounts.iter().for_each(|account| spend(account, 1));
-    let counts: Vec<usize> = (2..6)
-        .map(|minute| {
-            gateway.quotas.maintain(minutes(minute));
-            saved()
-        })
-        .collect();
-    assert_eq!(counts, [64, 128, 160, 160]);
+    // How many a round manages depends on the disk.
+    let mut before = 0;
+    for minute in 2.. {
+        gateway.quotas.maintain(minutes(minute));
+        let now = saved();
+        assert!((1..=64).contains(&(now - before)), "{before}, then {now}");
+        if now == 160 {
+            break;
+        }
+        before = now;
+    }
 }
 
 /// What happens to a folder and the process in it.
