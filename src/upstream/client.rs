@@ -58,7 +58,7 @@ struct Head {
 
 /// Why there is no answer.
 pub enum Unanswered {
-    /// The kept connection was found closed, see [`Stale`]. The request may be sent again, on a fresh one.
+    /// The kept connection was found closed as the request was written to it. It may be sent again, on a fresh one.
     Stale,
     /// The upstream failed.
     Failed(Failure),
