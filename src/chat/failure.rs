@@ -40,6 +40,16 @@ pub enum FailureKind {
     Internal,
 }
 
+/// What is said of a key that a provider refused, instead of the provider's text, which likes to quote it.
+pub const KEY_REFUSED: &str = "provider authentication failed";
+
+impl FailureKind {
+    /// Whether somebody's key is at fault.
+    pub fn is_of_key(self) -> bool {
+        matches!(self, FailureKind::Unauthenticated | FailureKind::Forbidden)
+    }
+}
+
 /// Who caused a failure: the same status means different things on different sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {

@@ -6,5 +6,5 @@
 mod failure;
 mod usage;
 
-pub use failure::{Failure, FailureKind, Side, Verbatim};
+pub use failure::{Failure, FailureKind, KEY_REFUSED, Side, Verbatim};
 pub use usage::Usage;

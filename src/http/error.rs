@@ -12,7 +12,8 @@ const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 /// A failure as an answer. What a provider said about the client's own mistake is handed on as it came.
 pub(super) fn response(failure: &Failure) -> HttpResponse {
     let is_clients = failure.side == Side::Client || failure.kind == FailureKind::ContextTooLong;
-    if let (true, Some(said)) = (is_clients, &failure.verbatim)
+    let said = failure.verbatim.as_ref().filter(|_| is_clients);
+    if let Some(said) = said
         && let Some(body) = &said.body
     {
         let status = StatusCode::from_u16(said.status).unwrap_or(StatusCode::BAD_REQUEST);
@@ -21,11 +22,9 @@ pub(super) fn response(failure: &Failure) -> HttpResponse {
             .content_type(kind)
             .body(body.clone());
     }
-    let (mut status, body) = openai::render(failure);
-    if let (true, Some(said)) = (is_clients, &failure.verbatim) {
-        // What could not be read has its status still.
-        status = said.status;
-    }
+    let (status, body) = openai::render(failure);
+    // What could not be read has its status still.
+    let status = said.map_or(status, |said| said.status);
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = HttpResponse::build(status);
     response.content_type("application/json");

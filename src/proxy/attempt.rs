@@ -11,7 +11,7 @@ use super::outcome::{self, Next, Reason};
 use super::redact;
 use super::request::Request;
 use super::stream::{Opening, StreamBody};
-use crate::chat::{Failure, FailureKind, Usage};
+use crate::chat::{Failure, FailureKind, KEY_REFUSED, Usage};
 use crate::clock;
 use crate::protocol::estimate_tokens;
 use crate::protocol::openai::{self, Endpoint, Gather, Shape};
@@ -374,9 +374,9 @@ fn note_failure(
         String::new()
     };
     // A client may know that our key is bad, not what the provider says about it.
-    let reason = match failure.kind {
-        FailureKind::Unauthenticated | FailureKind::Forbidden => "provider authentication failed",
-        _ => failure.message.as_str(),
+    let reason = match failure.kind.is_of_key() {
+        true => KEY_REFUSED,
+        false => failure.message.as_str(),
     };
     request.tried.push(Reason {
         told: format!("{name}: {reason}{times}"),

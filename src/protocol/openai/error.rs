@@ -10,16 +10,13 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::chat::{Failure, FailureKind, Side, Verbatim};
+use crate::chat::{Failure, FailureKind, KEY_REFUSED, Side, Verbatim};
 
 /// Longest message that we take over from a provider, in characters.
 const MESSAGE_MAX: usize = 500;
 
 /// The longest `type` or `code` of an error that is a word and no text.
 const WORD_MAX: usize = 64;
-
-/// What is said of a key of ours that a provider refused.
-const KEY_REFUSED: &str = "provider authentication failed";
 
 #[derive(Serialize)]
 struct Envelope<'a> {
@@ -70,11 +67,10 @@ pub fn decode(
         .as_ref()
         .filter(|_| !helps_operators(kind))
         .map(|_| label(&format!("HTTP {status}"), error));
-    let message = match kind {
-        FailureKind::Unauthenticated | FailureKind::Forbidden => {
-            format!("{KEY_REFUSED} (HTTP {status})")
-        }
-        _ => message.unwrap_or_else(|| format!("upstream returned HTTP {status}")),
+    let message = match message {
+        _ if kind.is_of_key() => format!("{KEY_REFUSED} (HTTP {status})"),
+        Some(message) => message,
+        None => format!("upstream returned HTTP {status}"),
     };
     let mut failure = Failure::new(kind, side, message);
     failure.label = label;
@@ -103,9 +99,10 @@ pub(super) fn reported(document: &[u8]) -> Failure {
         Some((kind, Side::Upstream)) => (kind, Side::Upstream),
         _ => (FailureKind::BadUpstream, Side::Upstream),
     };
-    let message = match kind {
-        FailureKind::Unauthenticated | FailureKind::Forbidden => KEY_REFUSED.to_owned(),
-        _ => message.unwrap_or_else(|| UNEXPLAINED.to_owned()),
+    let message = match message {
+        _ if kind.is_of_key() => KEY_REFUSED.to_owned(),
+        Some(message) => message,
+        None => UNEXPLAINED.to_owned(),
     };
     let mut failure = Failure::new(kind, side, message);
     failure.label = (!helps_operators(kind)).then(|| label(UNEXPLAINED, error));
@@ -171,14 +168,11 @@ fn told_status(error: &Value) -> Option<u16> {
 /// quotes no prompt. What is said of keys was replaced.
 fn helps_operators(kind: FailureKind) -> bool {
     use FailureKind as Kind;
-    matches!(
-        kind,
-        Kind::Unauthenticated
-            | Kind::Forbidden
-            | Kind::RateLimited
-            | Kind::QuotaExhausted
-            | Kind::UnknownModel
-    )
+    kind.is_of_key()
+        || matches!(
+            kind,
+            Kind::RateLimited | Kind::QuotaExhausted | Kind::UnknownModel
+        )
 }
 
 /// An error without its text: what kind it is, as far as that is told by plain words.

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::chunk::{Chunk, Lead};
 use super::{Endpoint, error, error_event, is_done, usage};
-use crate::chat::{Failure, FailureKind, Usage};
+use crate::chat::{Failure, Usage};
 use crate::protocol::estimate::Tally;
 use crate::protocol::sse::{Frame, FrameReader};
 
@@ -244,13 +244,10 @@ impl Relay {
         };
         if chunk.is_error {
             let failure = error::reported(data);
-            let of_key = matches!(
-                failure.kind,
-                FailureKind::Unauthenticated | FailureKind::Forbidden
-            );
+            let is_of_key = failure.kind.is_of_key();
             self.seen.failure = Some(failure);
             return match self.seen.meaningful {
-                true if of_key => Verdict::Reword,
+                true if is_of_key => Verdict::Reword,
                 true => Verdict::ForwardLast,
                 false => Verdict::DropAll,
             };
