@@ -8,7 +8,7 @@ use api_gateway::simulator::{Answer, Simulator};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::support::gateway::program;
+use crate::support::gateway::{VARIABLES, program};
 use crate::support::{Gateway, model, provider};
 
 const VALID: &str = r#"{
@@ -60,18 +60,6 @@ fn stdout(output: &Output) -> &str {
 fn stderr(output: &Output) -> &str {
     std::str::from_utf8(&output.stderr).unwrap()
 }
-
-/// Every variable that is a flag, too.
-const VARIABLES: [&str; 8] = [
-    "HOST",
-    "PORT",
-    "CONFIG_PATH",
-    "DATA_DIR",
-    "LOG_DIR",
-    "LOG_LEVEL",
-    "LOG_FORMAT",
-    "WORKERS",
-];
 
 #[test]
 fn check_is_content_with_a_valid_file() {

@@ -306,6 +306,18 @@ pub fn chat_stream(text: &str) -> Value {
     request
 }
 
+/// Every variable that is a flag, too.
+pub const VARIABLES: [&str; 8] = [
+    "HOST",
+    "PORT",
+    "CONFIG_PATH",
+    "DATA_DIR",
+    "LOG_DIR",
+    "LOG_LEVEL",
+    "LOG_FORMAT",
+    "WORKERS",
+];
+
 /// The command line program itself, for a run that ends by itself.
 pub fn program(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_api-gateway"));
@@ -313,15 +325,7 @@ pub fn program(folder: &Path, arguments: &[&str]) -> Command {
         .args(arguments)
         .current_dir(folder)
         .stdin(Stdio::null());
-    for name in [
-        "HOST",
-        "PORT",
-        "CONFIG_PATH",
-        "DATA_DIR",
-        "LOG_DIR",
-        "LOG_LEVEL",
-        "TZ",
-    ] {
+    for name in VARIABLES.iter().chain(&["TZ"]) {
         command.env_remove(name);
     }
     command
