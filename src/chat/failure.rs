@@ -12,6 +12,8 @@ use crate::clock::UnixMillis;
 pub enum FailureKind {
     /// The request cannot be read or asks for something impossible.
     InvalidRequest,
+    /// A provider's dialect has no words for what the request means; another provider may have.
+    Inexpressible,
     /// The caller's key is missing or wrong.
     Unauthenticated,
     /// The caller may not do this.
@@ -111,6 +113,11 @@ impl Failure {
     /// The request itself is wrong.
     pub fn invalid(message: impl Into<String>) -> Failure {
         Failure::new(FailureKind::InvalidRequest, Side::Client, message)
+    }
+
+    /// What the client asks for by `param` cannot be said to this provider.
+    pub fn inexpressible(param: &str, message: impl Into<String>) -> Failure {
+        Failure::new(FailureKind::Inexpressible, Side::Gateway, message).about(param)
     }
 
     /// The upstream failed us in a way that is nobody else's fault.

@@ -9,6 +9,12 @@ pub struct Usage {
     pub output: u64,
     /// What quotas count: the provider's own total, which need not be the sum of the two.
     pub total: u64,
+    /// Of the prompt, what the provider had in its cache.
+    pub cached: u64,
+    /// Of the prompt, what the provider put into its cache.
+    pub cache_written: u64,
+    /// Of the answer, what the model thought.
+    pub reasoning: u64,
     /// Whether nobody told us and the numbers are our estimate.
     pub estimated: bool,
 }
@@ -21,6 +27,7 @@ impl Usage {
             output,
             total: input.saturating_add(output),
             estimated: true,
+            ..Usage::default()
         }
     }
 }

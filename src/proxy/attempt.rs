@@ -13,8 +13,8 @@ use super::request::Request;
 use super::stream::{Opening, StreamBody};
 use crate::chat::{Failure, FailureKind, KEY_REFUSED, Usage};
 use crate::clock;
-use crate::protocol::estimate_tokens;
 use crate::protocol::openai::{self, Endpoint, Gather, Shape};
+use crate::protocol::{decode_error, estimate_tokens};
 use crate::quota::Exhausted;
 use crate::routing::{self, Candidate};
 use crate::telemetry::Outcome;
@@ -281,7 +281,7 @@ async fn refusal(mut response: Response) -> Failure {
             Ok(Err(_)) | Err(_) => None,
         },
     };
-    openai::decode(status, kind.as_deref(), body, retry_after)
+    decode_error(status, kind.as_deref(), body, retry_after)
 }
 
 /// The point of no return: the quota counts, that is written down, and the answer belongs to the client.

@@ -35,7 +35,9 @@ pub(super) struct Reason {
 pub(super) fn after(failure: &Failure) -> Next {
     use FailureKind as Kind;
     match (failure.side, failure.kind) {
-        (Side::Client | Side::Gateway, Kind::ContextTooLong) => Next::Candidate,
+        (Side::Client | Side::Gateway, Kind::ContextTooLong | Kind::Inexpressible) => {
+            Next::Candidate
+        }
         (Side::Client | Side::Gateway, _) => Next::Stop,
         (
             Side::Upstream,
@@ -84,7 +86,10 @@ pub(super) fn verdict(
 
 fn failed(model: &str, last: Failure, tried: &[Reason]) -> Failure {
     // The provider's own words say best why a prompt does not fit.
-    if last.kind == FailureKind::ContextTooLong {
+    if matches!(
+        last.kind,
+        FailureKind::ContextTooLong | FailureKind::Inexpressible
+    ) {
         return last;
     }
     let kind = match last.kind {

@@ -3,8 +3,9 @@
 //! Not here: whether the answer is any good. A provider may say nothing in proper form.
 
 use super::chunk::{is_error_object, is_error_reason};
-use super::{Endpoint, error, usage};
+use super::{Endpoint, usage};
 use crate::chat::{Failure, Usage};
+use crate::protocol::error;
 use crate::protocol::json::{Cursor, Fault, is_truthy};
 
 /// What the members of an answer say about it.

@@ -11,8 +11,9 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::chunk::Chunk;
-use super::{Endpoint, error, is_done, says_nothing};
+use super::{Endpoint, is_done, says_nothing};
 use crate::chat::{Failure, Usage};
+use crate::protocol::error;
 use crate::protocol::estimate::Tally;
 use crate::protocol::sse::{Frame, FrameReader};
 

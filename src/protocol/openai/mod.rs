@@ -23,7 +23,7 @@ mod tests;
 
 pub use answer::judge;
 pub use call::{Call, Shape};
-pub use error::{decode, error_event, render};
+pub use error::{error_event, render};
 pub use gather::Gather;
 pub use stream::{Relay, Seen};
 pub use synthesize::synthesize;

@@ -10,8 +10,9 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 
 use super::chunk::{Chunk, Lead};
-use super::{Endpoint, error, error_event, is_done, usage};
+use super::{Endpoint, error_event, is_done, usage};
 use crate::chat::{Failure, Usage};
+use crate::protocol::error;
 use crate::protocol::estimate::Tally;
 use crate::protocol::sse::{Frame, FrameReader};
 

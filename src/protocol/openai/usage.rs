@@ -31,7 +31,7 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Option<Usage>, Fault> {
         input,
         output,
         total: total.unwrap_or_else(|| input.saturating_add(output)),
-        estimated: false,
+        ..Usage::default()
     }))
 }
 

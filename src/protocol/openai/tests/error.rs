@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::super::error::reported;
 use super::*;
 use crate::chat::{FailureKind, Side};
 use crate::clock::UnixMillis;
+use crate::protocol::error::{decode, reported};
 
 fn decoded(status: u16, body: &str) -> Failure {
     decode(
