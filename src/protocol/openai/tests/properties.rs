@@ -275,7 +275,7 @@ proptest! {
         let _ = judge(Endpoint::Embeddings, None, &damaged);
         let _ = synthesize(CHAT, &damaged, true, 7);
         let _ = synthesize(Endpoint::Completions, &damaged, true, 7);
-        let _ = decode(400, None, Some(Bytes::copy_from_slice(&damaged)), None);
+        let _ = crate::protocol::error::decode(400, None, Some(Bytes::copy_from_slice(&damaged)), None);
         let _ = Call::open(CHAT, damaged.into());
     }
 }
