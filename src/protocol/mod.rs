@@ -8,6 +8,7 @@
 pub mod openai;
 pub mod sse;
 
+mod anthropic;
 mod codec;
 mod dialect;
 mod error;
