@@ -4,12 +4,14 @@
 //! [`protocol`](crate::protocol). A [`Request`] is a conversation to continue, a [`Response`] its
 //! continuation, [`Event`]s the same as it comes, a [`Failure`] why there is none.
 
+mod embedding;
 mod event;
 mod failure;
 mod request;
 mod response;
 mod usage;
 
+pub use embedding::{Embedding, Embeddings};
 pub use event::{Block, Event, Finish, FinishReason, Logprob};
 pub use failure::{Failure, FailureKind, KEY_REFUSED, Side, Verbatim};
 pub use request::{

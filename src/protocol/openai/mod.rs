@@ -12,6 +12,7 @@ mod answer;
 mod call;
 mod chunk;
 mod edit;
+pub(crate) mod embed;
 mod error;
 mod gather;
 mod stream;
