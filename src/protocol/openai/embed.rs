@@ -135,3 +135,106 @@ pub(crate) fn encode_response(embeddings: &Embeddings, coding: Coding, model: &s
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::FailureKind;
+    use crate::protocol::{Dialect, Protocol};
+
+    #[test]
+    fn a_client_gives_one_text_or_many() {
+        for (body, inputs, coding) in [
+            (json!({"input": "a"}), vec!["a"], Coding::Float),
+            (
+                json!({"input": ["a", "b"], "encoding_format": "base64", "user": "u"}),
+                vec!["a", "b"],
+                Coding::Base64,
+            ),
+            (
+                json!({"input": ["a"], "encoding_format": "float"}),
+                vec!["a"],
+                Coding::Float,
+            ),
+        ] {
+            let (embedding, asked) = decode_request(body).unwrap();
+            assert_eq!(embedding.inputs, inputs);
+            assert_eq!(asked, coding);
+        }
+    }
+
+    #[test]
+    fn tokens_mean_something_to_one_model_only() {
+        for (input, kind) in [
+            (json!([1, 2]), FailureKind::Inexpressible),
+            (json!([[1, 2]]), FailureKind::Inexpressible),
+            (json!([]), FailureKind::InvalidRequest),
+            (json!([{}]), FailureKind::InvalidRequest),
+            (json!(1), FailureKind::InvalidRequest),
+            (json!(null), FailureKind::InvalidRequest),
+        ] {
+            let failure = decode_request(json!({"input": input})).unwrap_err();
+            assert_eq!(failure.kind, kind);
+            assert_eq!(failure.param.as_deref(), Some("input"));
+        }
+    }
+
+    #[test]
+    fn a_provider_is_asked_for_numbers() {
+        let embedding = Embedding {
+            inputs: vec!["a".into()],
+            dimensions: Some(2),
+        };
+        let dialect = Dialect::plain(Protocol::OpenAi);
+        let to = Addressee {
+            model: "e",
+            dialect: &dialect,
+        };
+        let body = encode_request(&embedding, to).body;
+        let expected =
+            json!({"model": "e", "input": ["a"], "dimensions": 2, "encoding_format": "float"});
+        assert_eq!(body, expected);
+        assert_eq!(decode_request(body).unwrap(), (embedding, Coding::Float));
+    }
+
+    #[test]
+    fn vectors_come_back_as_they_were_in_either_coding() {
+        let embeddings = Embeddings {
+            vectors: vec![vec![0.1, -1.0], vec![1e-7, f32::MAX]],
+            tokens: Some(4),
+        };
+        for coding in [Coding::Float, Coding::Base64] {
+            let answer = encode_response(&embeddings, coding, "m");
+            assert_eq!(
+                answer["usage"],
+                json!({"prompt_tokens": 4, "total_tokens": 4})
+            );
+            assert_eq!(decode_response(&answer).unwrap(), embeddings, "{coding:?}");
+        }
+        let answer = encode_response(&embeddings, Coding::Base64, "m");
+        assert_eq!(answer["data"][0]["embedding"], "zczMPQAAgL8=");
+    }
+
+    #[test]
+    fn vectors_stand_where_they_say() {
+        let answer = json!({"data": [
+            {"index": 1, "embedding": [1.0]}, {"index": 0, "embedding": [0.0]},
+        ]});
+        let vectors = decode_response(&answer).unwrap().vectors;
+        assert_eq!(vectors, [[0.0], [1.0]]);
+    }
+
+    #[test]
+    fn what_is_no_vector_is_the_providers_fault() {
+        for answer in [
+            json!({}),
+            json!({"data": []}),
+            json!({"data": [{"embedding": ["x"]}]}),
+            json!({"data": [{"embedding": "AAA="}]}),
+            json!({"data": [null]}),
+        ] {
+            let failure = decode_response(&answer).unwrap_err();
+            assert_eq!(failure.kind, FailureKind::BadUpstream);
+        }
+    }
+}
