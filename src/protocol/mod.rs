@@ -5,6 +5,7 @@
 //! and the way back, and knows nothing of the others. A dialect's folder is the only place that knows its
 //! JSON.
 
+mod gemini;
 pub mod openai;
 pub mod sse;
 
