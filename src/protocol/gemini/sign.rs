@@ -92,7 +92,7 @@ pub(super) fn standard(text: &str) -> String {
         .trim_end_matches('=')
         .replace('-', "+")
         .replace('_', "/");
-    while standard.len() % 4 != 0 {
+    while !standard.len().is_multiple_of(4) {
         standard.push('=');
     }
     standard

@@ -21,10 +21,10 @@ const STOP_MAX: usize = 5;
 pub(crate) fn encode_request(request: &Request, to: Addressee<'_>) -> Result<Outbound, Failure> {
     let mut dropped = Vec::new();
     let mut body = Map::new();
-    if !request.system.is_empty() {
-        let texts = request.system.iter().map(|text| json!({"text": text}));
-        let parts: Vec<_> = texts.collect();
-        body.insert("systemInstruction".into(), json!({"parts": parts}));
+    let system = request.system.iter().filter(|text| !text.is_empty());
+    let system: Vec<_> = system.map(|text| json!({"text": text})).collect();
+    if !system.is_empty() {
+        body.insert("systemInstruction".into(), json!({"parts": system}));
     }
     let mut contents = Vec::new();
     for turn in &request.turns {
@@ -298,19 +298,25 @@ fn generation_config(
 /// How long to think. Google refuses to show thoughts where there are to be none.
 fn thinking_config(request: &Request, style: ThinkingStyle) -> Map<String, Value> {
     let mut thinking = Map::new();
+    let mut shown = request.include_thoughts || request.effort.is_some();
     if let Some(effort) = request.effort {
+        shown &= effort != Effort::None;
         match style {
-            ThinkingStyle::Effort => thinking.insert("thinkingLevel".into(), level(effort).into()),
+            ThinkingStyle::Effort => {
+                thinking.insert("thinkingLevel".into(), level(effort).into());
+            }
+            // Thoughts count as part of the answer.
             ThinkingStyle::Budget => {
                 let most = request
                     .max_tokens
                     .map_or(u64::MAX, |max| max.saturating_sub(1));
-                thinking.insert("thinkingBudget".into(), budget(effort).min(most).into())
+                let budget = budget(effort).min(most);
+                shown &= budget > 0;
+                thinking.insert("thinkingBudget".into(), budget.into());
             }
-        };
+        }
     }
-    let none = request.effort == Some(Effort::None);
-    if !none && (request.effort.is_some() || request.include_thoughts) {
+    if shown {
         thinking.insert("includeThoughts".into(), true.into());
     }
     thinking

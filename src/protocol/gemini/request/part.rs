@@ -167,7 +167,7 @@ fn is_of_google(uri: &str) -> bool {
 
 /// A payload in the standard alphabet: Google's SDKs send the one for URLs, other vendors do not take it.
 fn payload(data: String) -> String {
-    if data.len() % 4 == 0 && memchr::memchr2(b'-', b'_', data.as_bytes()).is_none() {
+    if data.len().is_multiple_of(4) && memchr::memchr2(b'-', b'_', data.as_bytes()).is_none() {
         data
     } else {
         sign::standard(&data)

@@ -102,7 +102,7 @@ fn python_sends_bytes_in_the_alphabet_for_urls() {
 }
 
 #[test]
-fn claude_code_finds_its_thoughts_again_through_a_client_of_google() {
+fn anthropic_finds_its_thoughts_again_through_a_client_of_google() {
     // What an answer of Anthropic's was turned into, and the client throws the thoughts away.
     let request = decode_request(json!({"contents": [{"role": "model", "parts": [
         {"functionCall": {"id": "toolu_1", "name": "f", "args": {}}, "thoughtSignature": "YW46RXFRQg=="},

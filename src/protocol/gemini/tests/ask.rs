@@ -56,7 +56,7 @@ fn a_greeting_is_no_more_than_that() {
 #[test]
 fn instructions_are_parts() {
     let body = sent(
-        &with(|request| request.system = vec!["a".into(), "b".into()]),
+        &with(|request| request.system = vec!["a".into(), String::new(), "b".into()]),
         &plain(),
     );
     assert_eq!(
@@ -272,6 +272,12 @@ fn effort_is_a_word_or_a_number() {
     });
     let config = sent(&request, &budget)["generationConfig"]["thinkingConfig"].clone();
     assert_eq!(config["thinkingBudget"], 999);
+    let request = with(|request| {
+        request.effort = Some(Effort::High);
+        request.max_tokens = Some(1);
+    });
+    let config = sent(&request, &budget)["generationConfig"]["thinkingConfig"].clone();
+    assert_eq!(config, json!({"thinkingBudget": 0}), "no room to think");
     let request = with(|request| request.include_thoughts = true);
     let config = sent(&request, &plain())["generationConfig"]["thinkingConfig"].clone();
     assert_eq!(config, json!({"includeThoughts": true}));
