@@ -16,6 +16,7 @@ mod error;
 mod estimate;
 mod json;
 mod media;
+mod responses;
 mod signature;
 mod tree;
 

@@ -1,0 +1,1 @@
+//! What both sides of the dialect say, in whole and in streams.
