@@ -224,7 +224,10 @@ impl StreamEncoder {
             }
             Some(Open::Call(call)) => {
                 call.arguments.push_str(delta);
-                (call_event(call, "delta"), place.with("delta", delta))
+                (
+                    output::call_event(call, "delta"),
+                    place.with("delta", delta),
+                )
             }
             _ => return,
         };
@@ -317,7 +320,8 @@ impl StreamEncoder {
         // Clients that put the pieces together must come to the same.
         if !call.custom && call.arguments.trim().is_empty() {
             let delta = place.clone().with("delta", arguments);
-            self.wire.write(out, call_event(call, "delta"), delta);
+            self.wire
+                .write(out, output::call_event(call, "delta"), delta);
         }
         let done = if call.custom {
             place.with("input", arguments)
@@ -326,7 +330,7 @@ impl StreamEncoder {
                 .with("arguments", arguments)
                 .with("name", call.name.as_str())
         };
-        self.wire.write(out, call_event(call, "done"), done);
+        self.wire.write(out, output::call_event(call, "done"), done);
     }
 
     fn close(&mut self, out: &mut Vec<u8>) {
@@ -395,15 +399,5 @@ impl Said {
         } else {
             output::text(&self.text, &self.logprobs)
         }
-    }
-}
-
-/// The event of a call whose arguments grow or are done.
-fn call_event(call: &ToolCall, what: &str) -> &'static str {
-    match (call.custom, what) {
-        (false, "delta") => "response.function_call_arguments.delta",
-        (false, _) => "response.function_call_arguments.done",
-        (true, "delta") => "response.custom_tool_call_input.delta",
-        (true, _) => "response.custom_tool_call_input.done",
     }
 }

@@ -92,7 +92,8 @@ fn thinking(item: &Value) -> Option<Part> {
     if text.is_empty() {
         text = texts("content");
     }
-    let signature = item["encrypted_content"].as_str().map(|blob| Signed {
+    let sealed = item["encrypted_content"].as_str();
+    let signature = sealed.filter(|blob| !blob.is_empty()).map(|blob| Signed {
         origin: Vendor::OpenAi,
         blob: blob.to_owned(),
     });

@@ -107,6 +107,16 @@ pub(super) fn arguments(call: &ToolCall) -> &str {
     }
 }
 
+/// The event of a call whose arguments grow or are done.
+pub(super) fn call_event(call: &ToolCall, what: &str) -> &'static str {
+    match (call.custom, what) {
+        (false, "delta") => "response.function_call_arguments.delta",
+        (false, _) => "response.function_call_arguments.done",
+        (true, "delta") => "response.custom_tool_call_input.delta",
+        (true, _) => "response.custom_tool_call_input.done",
+    }
+}
+
 /// Log probabilities of a text.
 pub(super) fn logprobs(logprobs: &[Logprob]) -> Vec<Value> {
     let one = |token: &str, logprob: f64| json!({"token": token, "bytes": token.as_bytes(), "logprob": logprob});

@@ -9,9 +9,7 @@ pub(super) fn read(usage: &Value) -> Option<Usage> {
     let input = count(&usage["input_tokens"]);
     let output = count(&usage["output_tokens"]);
     let total = count(&usage["total_tokens"]);
-    if input.or(output).or(total).is_none() {
-        return None;
-    }
+    input.or(output).or(total)?;
     let (input, output) = (input.unwrap_or(0), output.unwrap_or(0));
     let of = |details: &str, name: &str| count(&usage[details][name]).unwrap_or(0);
     Some(Usage {

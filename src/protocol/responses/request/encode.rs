@@ -21,6 +21,11 @@ pub(crate) fn encode_request(request: &Request, to: Addressee<'_>) -> Result<Out
         return Err(Failure::inexpressible("n", message));
     }
     let mut items = Items::default();
+    // There must be input, if only instructions.
+    let is_system_alone = request.turns.is_empty();
+    if is_system_alone {
+        items.instruct(&request.system);
+    }
     for turn in &request.turns {
         items.turn(turn)?;
     }
@@ -28,7 +33,7 @@ pub(crate) fn encode_request(request: &Request, to: Addressee<'_>) -> Result<Out
 
     let mut body = Map::new();
     set(&mut body, "model", Some(to.model));
-    if !request.system.is_empty() {
+    if !is_system_alone && !request.system.is_empty() {
         set(&mut body, "instructions", Some(request.system.join("\n\n")));
     }
     set(&mut body, "input", Some(input));

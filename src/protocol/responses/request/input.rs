@@ -162,6 +162,7 @@ impl Conversation {
         }
         let text = texts.join("\n\n");
         let sealed = item.text("encrypted_content")?;
+        let sealed = sealed.filter(|sealed| !sealed.is_empty());
         let part = match sealed.as_deref().map(seal::open) {
             None if text.is_empty() => return Ok(()),
             None => Part::Thinking {

@@ -32,6 +32,14 @@ impl Items {
         Ok(())
     }
 
+    /// Adds instructions.
+    pub(super) fn instruct(&mut self, system: &[String]) {
+        for text in system {
+            self.speak("developer", content::text(text));
+        }
+        self.end_message();
+    }
+
     /// All of them, and what was left out.
     pub(super) fn finish(self) -> (Vec<Value>, Vec<&'static str>) {
         (self.items, self.dropped)

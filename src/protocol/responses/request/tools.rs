@@ -202,7 +202,7 @@ fn syntax(definition: &str) -> &'static str {
 }
 
 fn encode_choice(choice: &ToolChoice, tools: &[Tool]) -> Value {
-    let named = |name: &String| {
+    let entry = |name: &String| {
         let is_custom = |tool: &Tool| tool.name == *name && tool.custom.is_some();
         let kind = if tools.iter().any(is_custom) {
             "custom"
@@ -215,11 +215,11 @@ fn encode_choice(choice: &ToolChoice, tools: &[Tool]) -> Value {
         ToolChoice::Auto => "auto".into(),
         ToolChoice::None => "none".into(),
         ToolChoice::Any => "required".into(),
-        ToolChoice::Tool(name) => named(name),
+        ToolChoice::Tool(name) => entry(name),
         ToolChoice::Allowed(must, names) => json!({
             "type": "allowed_tools",
             "mode": if *must { "required" } else { "auto" },
-            "tools": names.iter().map(named).collect::<Vec<_>>(),
+            "tools": names.iter().map(entry).collect::<Vec<_>>(),
         }),
     }
 }

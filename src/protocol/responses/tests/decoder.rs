@@ -2,19 +2,19 @@
 
 use serde_json::{Value, json};
 
-use crate::chat::{Event, FailureKind, FinishReason, Logprob, Part, Usage, Vendor};
+use crate::chat::{Event, FinishReason, Logprob, Part, Vendor};
 use crate::protocol::codec::Decoder;
 use crate::protocol::responses::StreamDecoder;
 
-use super::{assert_legal, call, collect, custom, events, thinking, usage};
+use super::{call, collect, custom, thinking, usage};
 
-fn event(kind: &str, members: Value) -> Value {
+pub(super) fn event(kind: &str, members: Value) -> Value {
     let mut event = members;
     event["type"] = format!("response.{kind}").into();
     event
 }
 
-fn added(index: u64, item: Value) -> Value {
+pub(super) fn added(index: u64, item: Value) -> Value {
     event(
         "output_item.added",
         json!({"output_index": index, "item": item}),
@@ -28,7 +28,7 @@ fn done(index: u64, item: Value) -> Value {
     )
 }
 
-fn completed() -> Value {
+pub(super) fn completed() -> Value {
     event(
         "completed",
         json!({"response": {"status": "completed", "output": [], "usage": {
@@ -37,19 +37,19 @@ fn completed() -> Value {
     )
 }
 
-fn text_delta(index: u64, delta: &str) -> Value {
+pub(super) fn text_delta(index: u64, delta: &str) -> Value {
     event(
         "output_text.delta",
         json!({"output_index": index, "content_index": 0, "delta": delta}),
     )
 }
 
-fn function(index: u64) -> Value {
+pub(super) fn function(index: u64) -> Value {
     json!({"type": "function_call", "id": format!("fc_{index}"), "call_id": format!("call_{index}"),
         "name": "f", "arguments": ""})
 }
 
-fn arguments(index: u64, delta: &str) -> Value {
+pub(super) fn arguments(index: u64, delta: &str) -> Value {
     event(
         "function_call_arguments.delta",
         json!({"output_index": index, "delta": delta}),
@@ -322,175 +322,5 @@ fn ids_stand_in_for_indices() {
     assert_eq!(
         parts(&stream),
         [call("call_0", "f", "{\"a\":1}"), call("call_1", "f", "{}")]
-    );
-}
-
-#[test]
-fn every_end_is_understood() {
-    let cut = |kind: &str, response: Value| {
-        [
-            text_delta(0, "hi"),
-            event(kind, json!({"response": response})),
-        ]
-    };
-    for (stream, expected) in [
-        (
-            cut(
-                "incomplete",
-                json!({"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}),
-            ),
-            FinishReason::Length,
-        ),
-        (
-            cut(
-                "incomplete",
-                json!({"status": "incomplete", "incomplete_details": {"reason": "content_filter"}}),
-            ),
-            FinishReason::Filter,
-        ),
-        (cut("incomplete", json!({})), FinishReason::Length),
-        (
-            cut("completed", json!({"status": "completed"})),
-            FinishReason::Stop,
-        ),
-        (cut("completed", Value::Null), FinishReason::Stop),
-    ] {
-        let response = collect(&stream).unwrap();
-        assert_eq!(response.finish.reason, expected);
-        assert_eq!(response.parts, [Part::text("hi")]);
-        assert_eq!(response.usage, None::<Usage>);
-    }
-}
-
-#[test]
-fn the_end_closes_the_answer_and_nothing_follows() {
-    let seen = events(&[
-        text_delta(0, "hi"),
-        completed(),
-        text_delta(0, "more"),
-        completed(),
-    ]);
-    assert!(matches!(
-        &seen[..],
-        [
-            Event::Start,
-            Event::Begin(_),
-            Event::Delta(_),
-            Event::End,
-            Event::Usage(_),
-            Event::Finish(_),
-            Event::Close
-        ]
-    ));
-}
-
-#[test]
-fn a_stream_that_breaks_off_has_no_end() {
-    let seen = events(&[
-        added(0, function(0)),
-        added(1, function(1)),
-        arguments(1, "{}"),
-    ]);
-    assert!(
-        !seen
-            .iter()
-            .any(|event| matches!(event, Event::Finish(_) | Event::Close))
-    );
-    let begun = seen.iter().filter(|event| matches!(event, Event::Begin(_)));
-    assert_eq!(begun.count(), 2, "what was held back is told");
-}
-
-#[test]
-fn failures_are_told_in_many_ways() {
-    let limited = json!({"code": "rate_limit_exceeded", "message": "slow down"});
-    for (data, kind, message) in [
-        (
-            event(
-                "failed",
-                json!({"response": {"status": "failed", "error": limited}}),
-            ),
-            FailureKind::RateLimited,
-            "slow down",
-        ),
-        (
-            event(
-                "completed",
-                json!({"response": {"status": "failed", "error": limited}}),
-            ),
-            FailureKind::RateLimited,
-            "slow down",
-        ),
-        (
-            json!({"type": "error", "code": "rate_limit_exceeded", "message": "slow down", "param": null, "sequence_number": 3}),
-            FailureKind::RateLimited,
-            "slow down",
-        ),
-        (
-            json!({"type": "error", "error": limited}),
-            FailureKind::RateLimited,
-            "slow down",
-        ),
-        (
-            json!({"error": limited}),
-            FailureKind::RateLimited,
-            "slow down",
-        ),
-        (
-            json!({"error": "broken"}),
-            FailureKind::BadUpstream,
-            "broken",
-        ),
-        (
-            event(
-                "failed",
-                json!({"response": {"error": {"code": "context_length_exceeded", "message": "too long"}}}),
-            ),
-            FailureKind::ContextTooLong,
-            "too long",
-        ),
-        (
-            event("failed", json!({"response": null})),
-            FailureKind::BadUpstream,
-            "upstream reported an error",
-        ),
-        (
-            event("cancelled", json!({})),
-            FailureKind::BadUpstream,
-            "upstream's answer is cancelled",
-        ),
-    ] {
-        let failure = collect(&[text_delta(0, "hi"), data.clone(), completed()]).unwrap_err();
-        assert_eq!(
-            (failure.kind, failure.message.as_str()),
-            (kind, message),
-            "{data}"
-        );
-    }
-}
-
-#[test]
-fn a_failure_that_comes_first_commits_to_nothing() {
-    let seen = events(&[event(
-        "failed",
-        json!({"response": {"error": {"code": "server_error"}}}),
-    )]);
-    assert!(matches!(seen[..], [Event::Failed(_)]));
-}
-
-#[test]
-fn what_is_no_json_is_a_failure() {
-    let mut decoder = StreamDecoder::default();
-    let mut out = Vec::new();
-    for data in [&b""[..], b"[DONE]", b"{\"type\"", b"{}"] {
-        decoder.decode(data, &mut out);
-    }
-    decoder.end(&mut out);
-    assert_legal(&out);
-    let [Event::Failed(failure)] = &out[..] else {
-        panic!("{out:?}");
-    };
-    assert_eq!(
-        failure.message,
-        "upstream's stream holds an event that is not valid JSON"
     );
 }

@@ -2,11 +2,14 @@
 
 mod answers;
 mod decoder;
+mod decoder_ends;
 mod encoder;
 mod failures;
 mod garbage;
 mod provider_request;
+mod provider_tools;
 mod request;
+mod request_members;
 
 use bytes::Bytes;
 use serde_json::Value;
