@@ -37,6 +37,8 @@ pub struct Request {
     pub choices: u64,
     /// Whether the provider is to stream. Set for each attempt.
     pub stream: bool,
+    /// Whether the provider is to tell usage at the end of its stream. Set for each attempt.
+    pub ask_usage: bool,
     /// Who is behind the request, as the client calls him.
     pub user: Option<String>,
     /// Names of what the client said and its common form cannot hold: harmless, but worth a line for who looks for it.

@@ -182,7 +182,11 @@ fn pieces(mut text: &str) -> impl Iterator<Item = &str> {
         if text.is_empty() {
             return None;
         }
-        let (piece, rest) = text.split_at(text.floor_char_boundary(PIECE_MAX));
+        let mut end = PIECE_MAX.min(text.len());
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let (piece, rest) = text.split_at(end);
         text = rest;
         Some(piece)
     })

@@ -10,6 +10,7 @@
 //! [`Watcher`] notices when it changes.
 
 mod authorities;
+mod dialect;
 mod endpoint;
 mod expand;
 mod file;

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::global::Defaults;
 use super::node::{Fields, Keys, Node};
 use super::reader::Reader;
-use super::{authorities, endpoint, header, limits};
+use super::{authorities, dialect, endpoint, header, limits};
 use crate::quota::{Count, Limits};
 use crate::routing::{Provider, Tls};
 use crate::secret::Secret;
@@ -32,8 +32,16 @@ const KEYS: Keys = Keys {
         "custom_headers",
         "max_context_length",
         "tls",
-        "protocol",
         "api_keys",
+        "protocol",
+        "default_max_tokens",
+        "max_tokens_field",
+        "include_usage",
+        "thinking_style",
+        "schema_style",
+        "drop_params",
+        "anthropic_version",
+        "dummy_signature",
     ],
     unsupported: &["quota_group", "max_concurrent", "proxy"],
     refused: &[],
@@ -72,6 +80,7 @@ pub(super) fn read(
     let provider = Provider {
         name: name.unwrap_or_default(),
         endpoint: endpoint(&fields, reader).unwrap_or_default(),
+        dialect: dialect::read(&fields, reader),
         api_key: key(&fields, reader),
         model: model(&fields, model_is_pattern, reader).unwrap_or_default(),
         priority: reader.whole(fields.get("priority"), 0).unwrap_or(1),
@@ -126,16 +135,6 @@ fn name(
 fn refuse_other_versions(fields: &Fields<'_>, reader: &mut Reader<'_>) {
     if let Some(node) = fields.get("api_keys") {
         reader.error(&node, "not supported by this version, expected `api_key`");
-    }
-    if let Some(node) = fields.get("protocol")
-        && reader
-            .text(&node, "\"openai\"")
-            .is_some_and(|text| text != "openai")
-    {
-        reader.wrong(
-            &node,
-            "\"openai\", as this version supports no other protocol",
-        );
     }
 }
 

@@ -95,6 +95,7 @@ fn a_minimal_file_has_the_documented_defaults() {
         [Provider {
             name: "p".into(),
             endpoint: "http://h".into(),
+            dialect: crate::protocol::Dialect::default(),
             api_key: Secret::new("k"),
             model: "m".into(),
             priority: 1,

@@ -46,7 +46,11 @@ pub(super) fn admit(
         Access::Admin => &snapshot.admin_key,
     };
     if let Some(key) = key {
-        return check(key, headers);
+        return check(
+            key,
+            headers,
+            in_query(request.path(), request.query_string()),
+        );
     }
     check_peer(request.peer_addr(), door)?;
     match access {
@@ -56,8 +60,8 @@ pub(super) fn admit(
 }
 
 /// Missing, wrong, empty, differently cased: one and the same answer.
-fn check(key: &KeyDigest, headers: &HeaderMap) -> Result<(), Failure> {
-    if key.matches(presented(headers).unwrap_or_default()) {
+fn check(key: &KeyDigest, headers: &HeaderMap, in_query: Option<&str>) -> Result<(), Failure> {
+    if key.matches(presented(headers, in_query).unwrap_or_default()) {
         return Ok(());
     }
     let message = "missing or wrong API key; send it as `Authorization: Bearer <key>`";
@@ -69,16 +73,25 @@ fn check(key: &KeyDigest, headers: &HeaderMap) -> Result<(), Failure> {
 }
 
 /// The key that a client sent, in whichever header its dialect has for it; the first present wins.
-fn presented(headers: &HeaderMap) -> Option<&str> {
+fn presented<'a>(headers: &'a HeaderMap, in_query: Option<&'a str>) -> Option<&'a str> {
     if let Some(value) = headers.get(AUTHORIZATION) {
         let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
         return scheme.eq_ignore_ascii_case("bearer").then_some(key);
     }
-    ["x-api-key", "x-goog-api-key"]
+    let header = ["x-api-key", "x-goog-api-key"]
         .iter()
-        .find_map(|name| headers.get(*name))?
-        .to_str()
-        .ok()
+        .find_map(|name| headers.get(*name));
+    match header {
+        Some(value) => value.to_str().ok(),
+        None => in_query,
+    }
+}
+
+/// The key in a URL, which only Google's clients put there: elsewhere it would end up in somebody's log.
+fn in_query<'a>(path: &str, query: &'a str) -> Option<&'a str> {
+    let is_googles = path.starts_with("/v1beta/") || path.starts_with("/v1/models");
+    let mut pairs = query.split('&').filter(|_| is_googles);
+    pairs.find_map(|pair| pair.strip_prefix("key="))
 }
 
 /// Without a key and a word on where to listen, only this machine may call. A listener that was opened to
@@ -151,7 +164,7 @@ fn is_local_name(host: &str, own_host: &str) -> bool {
 mod tests {
     use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 
-    use super::{Door, check, check_origin, check_peer, check_site};
+    use super::{Door, check, check_origin, check_peer, check_site, in_query};
     use crate::secret::KeyDigest;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -181,10 +194,19 @@ mod tests {
             ("authorization", "Bearer ", false),
             ("x-api-key", "", false),
         ] {
-            let found = check(&key, &headers(&[(name, value)])).is_ok();
+            let found = check(&key, &headers(&[(name, value)]), None).is_ok();
             assert_eq!(found, let_in, "{name}: {value}");
         }
-        assert!(check(&key, &headers(&[])).is_err());
+        assert!(check(&key, &headers(&[]), None).is_err());
+        for (path, query, let_in) in [
+            ("/v1beta/models/m:generateContent", "alt=sse&key=sk-1", true),
+            ("/v1/models", "key=sk-1", true),
+            ("/v1/models", "key=sk-2", false),
+            ("/v1/chat/completions", "key=sk-1", false),
+        ] {
+            let found = check(&key, &headers(&[]), in_query(path, query)).is_ok();
+            assert_eq!(found, let_in, "{path}?{query}");
+        }
     }
 
     #[test]

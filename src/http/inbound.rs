@@ -6,15 +6,15 @@ use actix_web::body::BoxBody;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{ConnectionType, Version};
 use actix_web::web::{Bytes, BytesMut, Payload};
-use actix_web::{HttpResponse, HttpResponseBuilder};
+use actix_web::{HttpRequest, HttpResponse};
 use futures_util::{FutureExt as _, Stream, StreamExt as _};
 use tokio::time::timeout;
 
 use super::error;
 use super::visit::Visit;
 use crate::chat::{Failure, FailureKind, Side};
-use crate::protocol::openai::{Call, Endpoint};
-use crate::proxy::{self, Answer, AnswerBody, Request, Served};
+use crate::protocol::{Call, Endpoint, Opening, Protocol};
+use crate::proxy::{self, Answer, AnswerBody, Media, Request, Served};
 use crate::telemetry::{Outcome, Record};
 
 const PROVIDER: HeaderName = HeaderName::from_static("x-gateway-provider");
@@ -32,7 +32,13 @@ const BODY_PATIENCE: Duration = Duration::from_secs(60);
 const BODY_BELIEVED: usize = 1024 * 1024;
 
 /// Serves one model request from the first byte of its body to its record in the log.
-pub(crate) async fn serve(visit: Visit, endpoint: Endpoint) -> Result<HttpResponse, Failure> {
+///
+/// `model` is the one that the URL names, if it does.
+pub(crate) async fn serve(
+    visit: Visit,
+    endpoint: Endpoint,
+    model: Option<&str>,
+) -> Result<HttpResponse, Failure> {
     let Visit {
         worker,
         snapshot,
@@ -40,19 +46,36 @@ pub(crate) async fn serve(visit: Visit, endpoint: Endpoint) -> Result<HttpRespon
         payload,
         id,
     } = visit;
-    log::debug!(request_id = &*id, path = endpoint.path(); "Request received");
-    let mut record = Record::begin(id, endpoint.path(), snapshot.global.log_requests);
-    let call = match read(&request, payload, snapshot.global.max_body_bytes, endpoint).await {
+    log::debug!(request_id = &*id, path = endpoint.shown(); "Request received");
+    let dialect = endpoint.protocol();
+    let mut record = Record::begin(id.clone(), endpoint.shown(), snapshot.global.log_requests);
+    let query = endpoint_query(request.query_string());
+    let opening = Opening {
+        endpoint,
+        model,
+        query: Some(&query),
+        content_type: form_type(&request, endpoint),
+    };
+    let call = match read(&request, payload, snapshot.global.max_body_bytes, opening).await {
         Ok(call) => call,
-        Err(failure) => return Err(failed(record, failure)),
+        Err(failure) => return Err(failed(record, failure, dialect)),
     };
     record.model.clone_from(&call.model);
     record.stream = call.stream;
     let expose = snapshot.global.expose_headers;
-    let forwarded = forwarded(request.headers());
+    let forwarded = forwarded(request.headers(), dialect);
     let version = request.version();
     let gateway = &worker.gateway;
     let mut request = Request::new(gateway, &worker.client, snapshot, call, forwarded, record);
+    if endpoint.counts() {
+        return match Box::pin(proxy::count(&mut request)).await {
+            Ok(body) => Ok(json(body)),
+            Err(failure) => Err(match request.record.take() {
+                Some(record) => failed(record, failure, dialect),
+                None => failure,
+            }),
+        };
+    }
     // Boxed here: actix moves a handler's future about, and this is nearly all of it.
     match Box::pin(proxy::handle(&mut request)).await {
         Ok(answer) => {
@@ -64,10 +87,10 @@ pub(crate) async fn serve(visit: Visit, endpoint: Endpoint) -> Result<HttpRespon
         }
         Err(failure) => {
             let failure = match request.record.take() {
-                Some(record) => failed(record, failure),
+                Some(record) => failed(record, failure, dialect),
                 None => failure,
             };
-            let mut response = error::response(&failure);
+            let mut response = error::response(&failure, dialect, &id);
             // What a provider said about the client's mistake is its answer, too.
             if expose && failure.verbatim.is_some() {
                 name_provider(response.headers_mut(), request.asked.as_ref());
@@ -77,18 +100,18 @@ pub(crate) async fn serve(visit: Visit, endpoint: Endpoint) -> Result<HttpRespon
     }
 }
 
-fn failed(mut record: Record, failure: Failure) -> Failure {
-    record.status = error::response(&failure).status().as_u16();
+fn failed(mut record: Record, failure: Failure, dialect: Protocol) -> Failure {
+    record.status = error::response(&failure, dialect, "").status().as_u16();
     record.error = Some(failure.for_log().into_owned());
     record.finish(Outcome::Failed);
     failure
 }
 
 async fn read(
-    request: &actix_web::HttpRequest,
+    request: &HttpRequest,
     mut payload: Payload,
     max: usize,
-    endpoint: Endpoint,
+    opening: Opening<'_>,
 ) -> Result<Call, Failure> {
     if let Some(coding) = request.headers().get(header::CONTENT_ENCODING)
         && coding != "identity"
@@ -126,7 +149,7 @@ async fn read(
     }
     // A body that came in one piece is used where it lies.
     Call::open(
-        endpoint,
+        opening,
         if body.is_empty() {
             first
         } else {
@@ -163,20 +186,24 @@ fn too_large(max: usize) -> Failure {
 
 /// What providers may know of a client, as far as it sent it. Never its key, nor whom it would charge at
 /// the provider (`openai-organization`, `openai-project`): that belongs to the client's own key, not to ours.
-fn is_forwarded(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "accept"
-            | "user-agent"
-            | "openai-beta"
-            | "originator"
-            | "session-id"
-            | "x-client-request-id"
-    )
+fn is_forwarded(name: &HeaderName, dialect: Protocol) -> bool {
+    match (name.as_str(), dialect) {
+        ("accept" | "user-agent", _)
+        | (
+            "openai-beta" | "originator" | "session-id" | "thread-id" | "x-client-request-id",
+            Protocol::OpenAi | Protocol::Responses,
+        )
+        | ("anthropic-version" | "anthropic-beta", Protocol::Anthropic)
+        | ("x-goog-api-client", Protocol::Gemini) => true,
+        (name, Protocol::Responses) => name.starts_with("x-codex-"),
+        _ => false,
+    }
 }
 
-fn forwarded(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
-    let found = headers.iter().filter(|(name, _)| is_forwarded(name));
+fn forwarded(headers: &HeaderMap, dialect: Protocol) -> Vec<(HeaderName, HeaderValue)> {
+    let found = headers
+        .iter()
+        .filter(|(name, _)| is_forwarded(name, dialect));
     let mut found: Vec<_> = found
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
@@ -186,15 +213,22 @@ fn forwarded(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
 }
 
 fn response(answer: Answer, expose: bool) -> HttpResponse {
+    let kind = match &answer.media {
+        Media::Json | Media::JsonStream => HeaderValue::from_static("application/json"),
+        Media::Events => HeaderValue::from_static("text/event-stream"),
+        Media::Other(kind) => HeaderValue::from_str(kind)
+            .unwrap_or_else(|_| HeaderValue::from_static("application/octet-stream")),
+    };
+    let mut response = HttpResponse::Ok();
+    response.insert_header((header::CONTENT_TYPE, kind));
+    if matches!(answer.media, Media::Events | Media::JsonStream) {
+        response
+            .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")))
+            .insert_header((ACCEL_BUFFERING, HeaderValue::from_static("no")));
+    }
     let mut response = match answer.body {
-        AnswerBody::Whole(body) => {
-            let json = HeaderValue::from_static("application/json");
-            HttpResponse::Ok()
-                .insert_header((header::CONTENT_TYPE, json))
-                .body(body)
-        }
-        AnswerBody::Events(body) => events().body(body),
-        AnswerBody::Stream(body) => events().body(BoxBody::new(*body)),
+        AnswerBody::Whole(body) => response.body(body),
+        AnswerBody::Stream(body) => response.body(BoxBody::new(*body)),
     };
     if expose {
         name_provider(response.headers_mut(), answer.served.as_ref());
@@ -221,16 +255,24 @@ fn name_provider(headers: &mut HeaderMap, served: Option<&Served>) {
     headers.insert(ATTEMPTS, attempts);
 }
 
-fn events() -> HttpResponseBuilder {
-    let mut response = HttpResponse::Ok();
-    response
-        .insert_header((
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("text/event-stream"),
-        ))
-        .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")))
-        .insert_header((ACCEL_BUFFERING, HeaderValue::from_static("no")));
-    response
+fn json(body: Bytes) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("application/json")
+        .body(body)
+}
+
+/// What of a query a provider may see: everything but keys.
+fn endpoint_query(query: &str) -> String {
+    let pairs = query.split('&').filter(|pair| !pair.starts_with("key="));
+    pairs.collect::<Vec<_>>().join("&")
+}
+
+/// The type of a body that is a form, where forms are taken.
+fn form_type(request: &HttpRequest, endpoint: Endpoint) -> Option<&str> {
+    let kind = request.headers().get(header::CONTENT_TYPE)?.to_str().ok()?;
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    let is_form = essence.eq_ignore_ascii_case("multipart/form-data");
+    (is_form && matches!(endpoint, Endpoint::Passed(_))).then_some(kind)
 }
 
 #[cfg(test)]
@@ -245,6 +287,7 @@ mod tests {
 
     use super::{forwarded, piece};
     use crate::chat::{FailureKind, Side};
+    use crate::protocol::Protocol;
 
     #[test]
     fn what_is_forwarded_has_an_order() {
@@ -253,7 +296,7 @@ mod tests {
             for name in ["user-agent", "originator", "accept", "cookie", "session-id"] {
                 headers.insert(HeaderName::from_static(name), HeaderValue::from_static("x"));
             }
-            let found = forwarded(&headers);
+            let found = forwarded(&headers, Protocol::OpenAi);
             let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
             assert_eq!(names, ["accept", "originator", "session-id", "user-agent"]);
         }

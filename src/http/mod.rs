@@ -5,10 +5,12 @@
 
 mod access;
 mod error;
+pub(crate) mod gemini;
 pub(crate) mod health;
 pub(crate) mod inbound;
 pub(crate) mod models;
 mod reply;
+pub(crate) mod responses;
 mod visit;
 
 pub(crate) use access::Access;

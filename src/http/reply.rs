@@ -6,6 +6,8 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
+use crate::protocol::Protocol;
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Longest request id of a client that is kept.
@@ -43,9 +45,13 @@ fn is_harmless(id: &str) -> bool {
 }
 
 /// Adds the headers that every answer has.
-pub(super) fn stamp(response: &mut HttpResponse, id: &str, cors: bool) {
+pub(super) fn stamp(response: &mut HttpResponse, id: &str, dialect: Protocol, cors: bool) {
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(id) {
+        // The name that Anthropic's clients look for.
+        if dialect == Protocol::Anthropic {
+            headers.insert(HeaderName::from_static("request-id"), id.clone());
+        }
         headers.insert(REQUEST_ID, id);
     }
     if cors {

@@ -87,6 +87,7 @@ where
     let snapshot = worker.gateway.snapshot();
     let keyed = snapshot.client_key.is_some();
     let origin = access != Access::Admin && keyed && request.headers().contains_key(header::ORIGIN);
+    let dialect = error::dialect(request.path(), request.headers());
     let answered = match access::admit(access, &request, &snapshot, &worker.door) {
         Ok(()) => {
             let visit = Visit {
@@ -104,8 +105,8 @@ where
             Err(failure)
         }
     };
-    let mut response = answered.unwrap_or_else(|failure| error::response(&failure));
-    reply::stamp(&mut response, &id, origin);
+    let mut response = answered.unwrap_or_else(|failure| error::response(&failure, dialect, &id));
+    reply::stamp(&mut response, &id, dialect, origin);
     response
 }
 
@@ -133,13 +134,15 @@ fn other_method(access: Access, methods: &'static [Method], request: &HttpReques
             request.path()
         );
         let failure = Failure::new(FailureKind::MethodNotAllowed, Side::Client, message);
-        let mut response = error::response(&failure);
+        let dialect = error::dialect(request.path(), request.headers());
+        let mut response = error::response(&failure, dialect, &id);
         if let Ok(value) = allowed.parse() {
             response.headers_mut().insert(header::ALLOW, value);
         }
         response
     };
-    reply::stamp(&mut response, &id, cors);
+    let dialect = error::dialect(request.path(), request.headers());
+    reply::stamp(&mut response, &id, dialect, cors);
     response
 }
 
@@ -148,7 +151,8 @@ pub(crate) async fn unknown_path(request: HttpRequest) -> HttpResponse {
     let id = reply::request_id(&request);
     let message = format!("no such path: {} {}", request.method(), request.path());
     let failure = Failure::new(FailureKind::NotFound, Side::Client, message);
-    let mut response = error::response(&failure);
-    reply::stamp(&mut response, &id, false);
+    let dialect = error::dialect(request.path(), request.headers());
+    let mut response = error::response(&failure, dialect, &id);
+    reply::stamp(&mut response, &id, dialect, false);
     response
 }

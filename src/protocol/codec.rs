@@ -26,7 +26,7 @@ pub trait Encoder {
 }
 
 /// What an answer tells its client beside what the provider said.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Reply {
     /// Letters and digits that no other answer has; a dialect puts its prefix before them.
     pub id: String,

@@ -5,22 +5,37 @@
 //! and the way back, and knows nothing of the others. A dialect's folder is the only place that knows its
 //! JSON.
 
+mod anthropic;
 mod gemini;
 pub mod openai;
+mod responses;
 pub mod sse;
 
-mod anthropic;
+mod bridge;
+mod call;
 mod codec;
 mod dialect;
+mod dialects;
+mod endpoint;
 mod error;
 mod estimate;
+mod gather;
 mod json;
 mod media;
-mod responses;
+mod relay;
+mod run;
+mod seen;
 mod signature;
 mod tree;
 
+pub use bridge::{Bridge, Errand, Whole, count_answer, count_errand};
+pub use call::{Call, Opening, Shape};
 pub use codec::{Addressee, Decoder, Encoder, Outbound, Reply};
 pub use dialect::{Dialect, MaxTokensField, Protocol, SchemaStyle, ThinkingStyle};
+pub use dialects::render;
+pub use endpoint::{Action, Endpoint, Passed};
 pub use error::decode as decode_error;
 pub use estimate::estimate_tokens;
+pub use gather::Gather;
+pub use relay::Relay;
+pub use seen::Seen;

@@ -20,16 +20,29 @@ pub struct Served {
 pub struct Answer {
     /// Who gave it.
     pub served: Option<Served>,
+    /// The media type of what it says.
+    pub media: Media,
     /// What it says.
     pub body: AnswerBody,
 }
 
+/// What kind of answer it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Media {
+    /// JSON.
+    Json,
+    /// JSON that comes piece by piece.
+    JsonStream,
+    /// Server-sent events.
+    Events,
+    /// What the provider called it: a sound, a text.
+    Other(Box<str>),
+}
+
 /// The body of an answer.
 pub enum AnswerBody {
-    /// JSON, complete and judged.
+    /// Complete and judged.
     Whole(Bytes),
-    /// A stream that was complete before it was sent, because the provider does not stream.
-    Events(Bytes),
-    /// Events as they come.
+    /// As it comes.
     Stream(Box<StreamBody>),
 }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_http::header::HeaderValue;
 use tokio::time::{timeout, timeout_at};
 
-use super::answer::{Answer, AnswerBody};
+use super::answer::{Answer, AnswerBody, Media};
 use super::hold::{self, Hold};
 use super::outcome::{self, Next, Reason};
 use super::redact;
@@ -13,12 +14,11 @@ use super::request::Request;
 use super::stream::{Opening, StreamBody};
 use crate::chat::{Failure, FailureKind, KEY_REFUSED, Usage};
 use crate::clock;
-use crate::protocol::openai::{self, Endpoint, Gather, Shape};
-use crate::protocol::{decode_error, estimate_tokens};
+use crate::protocol::{Bridge, Endpoint, Protocol, Shape, Whole, decode_error, estimate_tokens};
 use crate::quota::Exhausted;
 use crate::routing::{self, Candidate};
 use crate::telemetry::Outcome;
-use crate::upstream::{Response, Sent, Unanswered};
+use crate::upstream::{Post, Response, Sent, Unanswered};
 
 /// Largest whole answer: images and embeddings come as text in JSON.
 const ANSWER_MAX: usize = 64 * 1024 * 1024;
@@ -45,9 +45,20 @@ pub(super) enum Tried {
 /// What a provider gave before anything of it was released.
 enum Ready {
     /// A judged answer and its cost, if it told.
-    Whole(AnswerBody, Option<Usage>),
+    Whole(Media, Whole),
     /// A stream up to its first meaningful event.
-    Opened(Box<Opening>),
+    Opened(Media, Box<Opening>),
+}
+
+/// One candidate, and how it is asked.
+struct Attempt<'a> {
+    candidate: &'a Candidate,
+    bridge: &'a Bridge<'a>,
+    /// The model's name there.
+    model: &'a str,
+    shape: Shape,
+    /// Whether no kept connection is to be used.
+    fresh: bool,
 }
 
 /// Asks one candidate until it answers or there is no point in asking it again.
@@ -57,6 +68,15 @@ pub(super) async fn serve(
     rest: Option<&str>,
 ) -> Tried {
     let model = candidate.model(rest);
+    let call = request.call.clone();
+    let bridge = match request.may_be_asked_of_any() {
+        Ok(()) => Bridge::new(&call, &candidate.provider.dialect, || request.reply()),
+        Err(failure) => Err(failure),
+    };
+    let bridge = match bridge {
+        Ok(bridge) => bridge,
+        Err(failure) => return Tried::Failed(failure),
+    };
     let may_ask_usage = !candidate.health.rejects_stream_options();
     let mut shape = shape(request, candidate, may_ask_usage);
     let mut failures = 0;
@@ -74,9 +94,16 @@ pub(super) async fn serve(
         // Requests that came in together go out together: their peers are woken once, and each step of the
         // way is taken by all while its code is at hand.
         tokio::task::yield_now().await;
-        let failure = match once(request, candidate, model.as_str(), shape, &sent, fresh).await {
+        let attempt = Attempt {
+            candidate,
+            bridge: &bridge,
+            model: model.as_str(),
+            shape,
+            fresh,
+        };
+        let failure = match once(request, &attempt, &sent).await {
             Ok(ready) => {
-                if may_ask_usage && shape.stream && !shape.ask_usage {
+                if may_ask_usage && asks_usage(candidate) && shape.stream && !shape.ask_usage {
                     candidate.health.remember_stream_options_rejected();
                 }
                 return Tried::Answered(commit(request, candidate, hold, ready).await);
@@ -92,6 +119,9 @@ pub(super) async fn serve(
         };
         hold.fail();
         fresh = false;
+        if failure.kind == FailureKind::Inexpressible {
+            return Tried::Failed(failure); // nobody was asked
+        }
         if shape.ask_usage
             && matches!(failure.upstream_status(), Some(400 | 422))
             && failure.kind == FailureKind::InvalidRequest
@@ -115,14 +145,21 @@ pub(super) async fn serve(
 fn shape(request: &Request<'_>, candidate: &Candidate, may_ask_usage: bool) -> Shape {
     let provider = &candidate.provider;
     let stream = match request.call.endpoint {
-        Endpoint::Embeddings => false,
+        Endpoint::Passed(_) => request.call.stream,
+        endpoint if endpoint.embeds() => false,
         _ if request.call.stream => provider.stream_support,
         _ => !provider.non_stream_support,
     };
     Shape {
         stream,
-        ask_usage: stream && may_ask_usage,
+        ask_usage: stream && may_ask_usage && asks_usage(candidate),
     }
+}
+
+/// Whether this provider has to be asked to tell usage: those of the other dialects do it unasked.
+fn asks_usage(candidate: &Candidate) -> bool {
+    let dialect = &candidate.provider.dialect;
+    dialect.protocol == Protocol::OpenAi && dialect.include_usage
 }
 
 /// Whether the same provider should be asked again; waits before it says so.
@@ -149,22 +186,18 @@ async fn again(
 /// One exchange, bounded in time, up to the point where it could be committed.
 async fn once(
     request: &Request<'_>,
-    candidate: &Candidate,
-    model: &str,
-    shape: Shape,
+    attempt: &Attempt<'_>,
     sent: &Sent,
-    fresh: bool,
 ) -> Result<Ready, Unanswered> {
-    let provider = &candidate.provider;
-    let relayed = shape.stream && request.call.stream;
+    let provider = &attempt.candidate.provider;
+    let relayed = attempt.shape.stream && request.call.stream;
     let patience = match provider.first_byte_timeout {
         Some(first_byte) if relayed => first_byte.min(provider.timeout),
         _ => provider.timeout,
     };
     let now = request.attempt_begins();
     let until = request.deadline.min(now + patience);
-    let exchange = exchange(request, candidate, model, shape, sent, fresh);
-    let mut failure = match timeout_at(until, exchange).await {
+    let mut failure = match timeout_at(until, exchange(request, attempt, sent)).await {
         Ok(Err(Unanswered::Failed(failure))) => failure,
         Ok(ready_or_stale) => return ready_or_stale,
         Err(_) => late(until.saturating_duration_since(now)),
@@ -180,79 +213,127 @@ fn late(patience: Duration) -> Failure {
 /// Sends, and reads until the answer is known to be one. Nothing of a failed attempt gets further.
 async fn exchange(
     request: &Request<'_>,
-    candidate: &Candidate,
-    model: &str,
-    shape: Shape,
+    attempt: &Attempt<'_>,
     sent: &Sent,
-    fresh: bool,
 ) -> Result<Ready, Unanswered> {
-    let call = &request.call;
-    let body = call.encode(model, shape);
-    let answer = request.client.post(
-        &candidate.target,
-        call.endpoint,
-        &request.forwarded,
-        body,
-        sent,
-        fresh,
-    );
-    let mut response = match candidate.provider.first_byte_timeout {
+    let (call, bridge) = (&request.call, attempt.bridge);
+    let post = post(request, attempt)?;
+    let answer = request.client.post(post, sent);
+    let mut response = match attempt.candidate.provider.first_byte_timeout {
         Some(first_byte) => timeout(first_byte, answer)
             .await
             .unwrap_or_else(|_| Err(late(first_byte).into())),
         None => answer.await,
     }?;
     if !(200..300).contains(&response.status()) {
-        return Err(refusal(response).await.into());
+        return Err(refusal(response, bridge).await.into());
     }
-    let is_stream = is_stream(&mut response, shape).await?;
-    match (
-        is_stream,
-        call.stream && call.endpoint != Endpoint::Embeddings,
-    ) {
-        (true, true) => {
-            let asked = shape.stream && shape.ask_usage;
-            let opening = Opening::read(response, call, asked).await?;
-            Ok(Ready::Opened(Box::new(opening)))
+    if let Endpoint::Passed(_) = call.endpoint {
+        return Ok(passed(response, bridge).await?);
+    }
+    let is_stream = is_stream(&mut response, attempt.shape).await?;
+    let media = match (call.stream && !call.endpoint.embeds(), call.array) {
+        (false, _) => Media::Json,
+        (true, true) => Media::JsonStream,
+        (true, false) => Media::Events,
+    };
+    match (is_stream, media) {
+        (true, Media::Json) => gathered(response, bridge).await.map_err(Unanswered::from),
+        (true, media) => {
+            let relay = bridge.relay(attempt.shape.stream && attempt.shape.ask_usage);
+            let opening = Opening::read(response, relay).await?;
+            Ok(Ready::Opened(media, Box::new(opening)))
         }
-        (true, false) => {
-            let mut gather = Gather::new(call.endpoint, call.prompt_tokens);
-            while !gather.is_done() {
-                match response.next().await {
-                    Some(Ok(chunk)) => gather
-                        .push(chunk)
-                        .map_err(|failure| response.hint(failure, clock::now()))?,
-                    // What breaks after the answer is no loss.
-                    Some(Err(failure)) if !gather.is_complete() => return Err(failure.into()),
-                    Some(Err(_)) | None => break,
-                }
-            }
-            if gather.is_done() {
-                // A connection whose end has come can be used again; one that stays open is closed.
-                let _ = timeout(END_GRACE, response.next()).await;
-            }
-            let (body, usage) = gather.finish()?;
-            Ok(Ready::Whole(AnswerBody::Whole(body), Some(usage)))
+        (false, media) => Ok(Ready::Whole(media, whole(response, bridge).await?)),
+    }
+}
+
+/// What is sent to the provider.
+fn post<'a>(request: &'a Request<'_>, attempt: &Attempt<'a>) -> Result<Post<'a>, Failure> {
+    let call = &request.call;
+    let errand = attempt.bridge.errand(attempt.model, attempt.shape)?;
+    if !errand.dropped.is_empty() {
+        log::debug!(
+            request_id = request.id(),
+            provider = attempt.candidate.name.as_str(),
+            dropped = errand.dropped.join(", ").as_str();
+            "Left out what the provider's API has no word for"
+        );
+    }
+    let target = &attempt.candidate.target;
+    let query = call
+        .query
+        .as_deref()
+        .filter(|_| attempt.bridge.is_verbatim());
+    let uri = match target.uri(errand.endpoint) {
+        Some(_) if query.is_none() => None,
+        _ => {
+            let uri = target.uri_of(errand.endpoint, attempt.model, query);
+            Some(uri.map_err(|why| Failure::invalid(format!("the URL is wrong: {why}")))?)
         }
-        (false, wants_stream) => {
-            let kind = response.content_type().map(str::to_owned);
-            let body = response.collect(ANSWER_MAX).await?;
-            let usage = openai::judge(call.endpoint, kind.as_deref(), &body)
-                .map_err(|failure| response.hint(failure, clock::now()))?;
-            let body = if wants_stream {
-                let prompt = call.prompt_tokens;
-                AnswerBody::Events(openai::synthesize(
-                    call.endpoint,
-                    &body,
-                    call.include_usage,
-                    prompt,
-                )?)
-            } else {
-                AnswerBody::Whole(body)
-            };
-            Ok(Ready::Whole(body, usage))
+    };
+    let content_type = call.content_type.as_deref();
+    Ok(Post {
+        target,
+        endpoint: errand.endpoint,
+        uri,
+        content_type: content_type.and_then(|kind| HeaderValue::from_str(kind).ok()),
+        forwarded: match attempt.bridge.is_verbatim() {
+            true => &request.forwarded,
+            false => &[],
+        },
+        body: errand.body,
+        fresh: attempt.fresh,
+    })
+}
+
+/// A stream for a client that wants none.
+async fn gathered(mut response: Response, bridge: &Bridge<'_>) -> Result<Ready, Failure> {
+    let mut gather = bridge.gather();
+    while !gather.is_done() {
+        match response.next().await {
+            Some(Ok(chunk)) => gather
+                .push(chunk)
+                .map_err(|failure| response.hint(failure, clock::now()))?,
+            // What breaks after the answer is no loss.
+            Some(Err(failure)) if !gather.is_complete() => return Err(failure),
+            Some(Err(_)) | None => break,
         }
     }
+    if gather.is_done() {
+        // A connection whose end has come can be used again; one that stays open is closed.
+        let _ = timeout(END_GRACE, response.next()).await;
+    }
+    Ok(Ready::Whole(Media::Json, bridge.gathered(gather)?))
+}
+
+/// An answer that is complete before it is judged.
+async fn whole(mut response: Response, bridge: &Bridge<'_>) -> Result<Whole, Failure> {
+    let kind = response.content_type().map(str::to_owned);
+    let body = response.collect(ANSWER_MAX).await?;
+    bridge
+        .whole(kind.as_deref(), body)
+        .map_err(|failure| response.hint(failure, clock::now()))
+}
+
+/// The answer of an endpoint that goes through as it is: JSON, events, or whatever the provider calls it.
+async fn passed(response: Response, bridge: &Bridge<'_>) -> Result<Ready, Failure> {
+    let kind = response
+        .content_type()
+        .unwrap_or("application/json")
+        .to_owned();
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    let essence = essence.to_ascii_lowercase();
+    let (media, relay) = match essence.as_str() {
+        "application/json" | "text/html" => {
+            let whole = whole(response, bridge).await?;
+            return Ok(Ready::Whole(Media::Json, whole));
+        }
+        "text/event-stream" => (Media::Events, bridge.relay(false)),
+        _ => (Media::Other(kind.into()), bridge.unread()),
+    };
+    let opening = Opening::read(response, relay).await?;
+    Ok(Ready::Opened(media, Box::new(opening)))
 }
 
 /// Whether an answer is a stream. Where one could be, that is seen by how it begins: some providers call a
@@ -269,7 +350,7 @@ async fn is_stream(response: &mut Response, shape: Shape) -> Result<bool, Failur
 }
 
 /// An upstream's error answer as a failure.
-async fn refusal(mut response: Response) -> Failure {
+async fn refusal(mut response: Response, bridge: &Bridge<'_>) -> Failure {
     let status = response.status();
     let kind = response.content_type().map(str::to_owned);
     let retry_after = response.retry_after(clock::now());
@@ -281,7 +362,15 @@ async fn refusal(mut response: Response) -> Failure {
             Ok(Err(_)) | Err(_) => None,
         },
     };
-    decode_error(status, kind.as_deref(), body, retry_after)
+    let mut failure = decode_error(status, kind.as_deref(), body, retry_after);
+    if !bridge.is_verbatim()
+        && let Some(said) = &mut failure.verbatim
+    {
+        // Words of another dialect: the client gets what they say in its own.
+        said.body = None;
+        said.status = if status == 422 { 400 } else { status };
+    }
+    failure
 }
 
 /// The point of no return: the quota counts, that is written down, and the answer belongs to the client.
@@ -292,8 +381,8 @@ async fn commit(
     ready: Ready,
 ) -> Answer {
     candidate.health.succeeded();
-    let body = match ready {
-        Ready::Whole(body, usage) => {
+    let (media, body) = match ready {
+        Ready::Whole(media, Whole { body, usage }) => {
             let usage = usage.unwrap_or_else(|| estimate(request, &body));
             candidate.health.answer_length(usage.output);
             if let Some(record) = &mut request.record {
@@ -304,9 +393,9 @@ async fn commit(
                 record.status = 200;
                 record.finish(Outcome::Answered);
             }
-            body
+            (media, AnswerBody::Whole(body))
         }
-        Ready::Opened(opening) => {
+        Ready::Opened(media, opening) => {
             hold::written(hold.commit()).await;
             let mut record = request.record.take();
             if let Some(record) = &mut record {
@@ -314,24 +403,21 @@ async fn commit(
                 record.first_byte = Some(record.started().elapsed());
             }
             let body = StreamBody::new(*opening, candidate.clone(), hold, record);
-            AnswerBody::Stream(Box::new(body))
+            (media, AnswerBody::Stream(Box::new(body)))
         }
     };
     Answer {
         served: request.asked.take(),
+        media,
         body,
     }
 }
 
 /// The cost of an answer whose provider never told.
-fn estimate(request: &Request<'_>, body: &AnswerBody) -> Usage {
-    let output = match body {
-        AnswerBody::Whole(body) if request.call.endpoint != Endpoint::Embeddings => {
-            estimate_tokens(body)
-        }
-        AnswerBody::Events(body) => estimate_tokens(body),
-        _ => 0,
-    };
+fn estimate(request: &Request<'_>, body: &[u8]) -> Usage {
+    let endpoint = request.call.endpoint;
+    let is_text = !endpoint.embeds() && !matches!(endpoint, Endpoint::Passed(_));
+    let output = if is_text { estimate_tokens(body) } else { 0 };
     Usage::estimate(request.call.prompt_tokens, output)
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::clock;
-use crate::protocol::openai::{Call, Endpoint};
+use crate::protocol::Call;
 use crate::quota::{Count, Exhausted, Receipt, Reservation};
 use crate::routing::Candidate;
 use crate::upstream::Sent;
@@ -27,7 +27,7 @@ impl Hold {
         sent: Sent,
     ) -> Result<Hold, Exhausted> {
         // Embeddings are numbers, which are not billed.
-        let embeds = call.endpoint == Endpoint::Embeddings;
+        let embeds = call.endpoint.embeds();
         let answer_max = if embeds { Some(0) } else { call.max_tokens };
         let estimate = candidate.estimate(call.prompt_tokens, answer_max);
         let reservation = candidate.account.reserve(estimate, clock::now())?;

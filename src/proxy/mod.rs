@@ -1,19 +1,21 @@
 //! The way of one request. Read this first.
 //!
 //! [`handle`] tells the story; `attempt` asks one candidate, `outcome` judges what follows from a failure,
-//! `hold` keeps the quota straight, `redact` keeps secrets in, `answer` and `stream` carry what the client
+//! `count` counts tokens without asking for an answer, `hold` keeps the quota straight, `redact` keeps secrets in, `answer` and `stream` carry what the client
 //! gets. Nothing here knows actix-web or JSON: the door is [`http`](crate::http), the dialect is
 //! [`protocol`](crate::protocol).
 
 mod answer;
 mod attempt;
+mod count;
 mod hold;
 mod outcome;
 mod redact;
 mod request;
 mod stream;
 
-pub use answer::{Answer, AnswerBody, Served};
+pub use answer::{Answer, AnswerBody, Media, Served};
+pub use count::count;
 pub use request::Request;
 pub use stream::StreamBody;
 

@@ -86,10 +86,13 @@ pub(super) fn verdict(
 
 fn failed(model: &str, last: Failure, tried: &[Reason]) -> Failure {
     // The provider's own words say best why a prompt does not fit.
-    if matches!(
-        last.kind,
-        FailureKind::ContextTooLong | FailureKind::Inexpressible
-    ) {
+    let is_telling = match last.kind {
+        FailureKind::ContextTooLong => true,
+        // Where others were asked and failed, that matters more.
+        FailureKind::Inexpressible => tried.is_empty(),
+        _ => false,
+    };
+    if is_telling {
         return last;
     }
     let kind = match last.kind {

@@ -11,11 +11,15 @@ use tokio::time::Instant;
 use super::answer::Served;
 use super::outcome::Reason;
 use crate::chat::Failure;
-use crate::protocol::openai::Call;
+use crate::clock;
+use crate::protocol::{Call, Reply};
 use crate::routing::{Candidate, Name};
 use crate::state::{Gateway, Snapshot};
 use crate::telemetry::Record;
 use crate::upstream::Client;
+
+/// The longest id of an answer, without its prefix.
+const ID_MAX: usize = 32;
 
 /// A request and what it has met so far.
 pub struct Request<'a> {
@@ -72,9 +76,41 @@ impl<'a> Request<'a> {
         self.record.as_ref().map_or("", |record| &*record.id)
     }
 
+    /// What its answer tells beside what a provider says.
+    pub(super) fn reply(&self) -> Reply {
+        // An id of a client's own may hold other characters, and be longer than the ids of vendors.
+        let letters = self.id().chars().filter(char::is_ascii_alphanumeric);
+        Reply {
+            id: letters.take(ID_MAX).collect(),
+            created: clock::now().secs(),
+            model: self.call.model.clone(),
+            include_usage: self.call.include_usage,
+            array: self.call.array,
+            asked: self.call.body.clone(),
+        }
+    }
+
     /// When an attempt begins: now.
     pub(super) fn attempt_begins(&self) -> Instant {
         self.began.take().unwrap_or_else(Instant::now)
+    }
+
+    /// Whether it does not matter who is asked. What a provider has kept is known to that one alone, and which
+    /// one that was is not known here.
+    pub(super) fn may_be_asked_of_any(&self) -> Result<(), Failure> {
+        let Some(param) = self.call.state else {
+            return Ok(());
+        };
+        let found = self.snapshot.routes.find(&self.call.model);
+        match found.map_or(0, |found| found.route.candidates().count()) {
+            0 | 1 => Ok(()),
+            _ => {
+                let message = format!(
+                    "`{param}` refers to what one provider keeps, and the model has several; send the full input"
+                );
+                Err(Failure::invalid(message).about(param))
+            }
+        }
     }
 
     /// How long it may still wait for an answer.

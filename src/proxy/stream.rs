@@ -15,7 +15,7 @@ use super::hold::Hold;
 use super::redact;
 use crate::chat::Failure;
 use crate::clock;
-use crate::protocol::openai::{self, Call, Relay};
+use crate::protocol::Relay;
 use crate::protocol::sse::FRAME_MAX;
 use crate::routing::Candidate;
 use crate::telemetry::{Outcome, Record};
@@ -23,8 +23,6 @@ use crate::upstream::Response;
 
 /// A committed stream that is silent for this long gets a comment, so that nobody in between hangs up.
 const COMMENT_AFTER: Duration = Duration::from_secs(15);
-
-const COMMENT: Bytes = Bytes::from_static(b": keep-alive\n\n");
 
 /// After `[DONE]` the end of the exchange is awaited this long: it lets the connection be used again.
 const END_GRACE: Duration = Duration::from_millis(500);
@@ -42,18 +40,7 @@ impl Opening {
     ///
     /// # Errors
     /// The stream ends or breaks before that, or its first event is an error.
-    pub(super) async fn read(
-        mut response: Response,
-        call: &Call,
-        asked_usage: bool,
-    ) -> Result<Opening, Failure> {
-        let mut relay = Relay::new(
-            call.endpoint,
-            call.include_usage,
-            asked_usage,
-            call.prompt_tokens,
-        )
-        .of_choices(call.choices);
+    pub(super) async fn read(mut response: Response, mut relay: Relay) -> Result<Opening, Failure> {
         let mut out = VecDeque::new();
         let mut ended = false;
         let mut received = 0;
@@ -112,6 +99,8 @@ pub struct StreamBody {
     record: Option<Record>,
     /// Whether the client was given all there was.
     delivered: bool,
+    /// The answer broke off, and only the end of the connection can say so.
+    aborted: bool,
 }
 
 impl StreamBody {
@@ -145,6 +134,7 @@ impl StreamBody {
             hold: Some(hold),
             record,
             delivered: false,
+            aborted: false,
         };
         if ended {
             body.end();
@@ -187,7 +177,10 @@ impl StreamBody {
             self.relay.finish(&mut self.out);
             self.note_failure();
         } else {
-            self.out.push_back(openai::error_event(&failure));
+            match self.relay.broken(&failure) {
+                Some(event) => self.out.push_back(event),
+                None => self.aborted = true,
+            }
             self.failure = Some(failure);
         }
         self.ended = true;
@@ -212,7 +205,7 @@ impl StreamBody {
                 return;
             }
             if now.duration_since(self.last_given) >= COMMENT_AFTER {
-                self.out.push_back(COMMENT);
+                self.out.extend(self.relay.keep_alive());
                 self.last_given = now;
             }
             let comment = self.last_given + COMMENT_AFTER;
@@ -238,6 +231,9 @@ impl MessageBody for StreamBody {
         loop {
             if let Some(bytes) = this.out.pop_front() {
                 return Poll::Ready(Some(Ok(bytes)));
+            }
+            if this.aborted {
+                return Poll::Ready(Some(Err(std::io::ErrorKind::UnexpectedEof.into())));
             }
             if this.ended {
                 this.delivered = true;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::protocol::Dialect;
 use crate::quota::{Count, Limits};
 use crate::secret::Secret;
 
@@ -13,6 +14,8 @@ pub struct Provider {
     pub name: String,
     /// Absolute `http` or `https` URL without a trailing slash; paths such as `/chat/completions` are appended.
     pub endpoint: String,
+    /// How it speaks.
+    pub dialect: Dialect,
     /// The key we present.
     pub api_key: Secret,
     /// The model's name at the provider. May hold one `*` when the model's own name is a pattern.

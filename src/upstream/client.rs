@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use actix_http::Uri;
 use actix_http::error::{ParseError, PayloadError};
 use actix_http::header::{
     CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
@@ -22,7 +23,7 @@ use super::retry_after::retry_after;
 use super::wire::Stale;
 use crate::chat::{Failure, FailureKind, Side};
 use crate::clock::UnixMillis;
-use crate::protocol::openai::Endpoint;
+use crate::protocol::Endpoint;
 use crate::routing::{Dial, Target};
 
 /// Idle upstream connections are kept this long; common servers keep theirs for 5 s to 75 s, and one
@@ -70,6 +71,24 @@ impl From<Failure> for Unanswered {
     }
 }
 
+/// What is asked of a provider.
+pub struct Post<'a> {
+    /// Whom.
+    pub target: &'a Target,
+    /// What is called there.
+    pub endpoint: Endpoint,
+    /// Its URL, where that is not the same every time.
+    pub uri: Option<Uri>,
+    /// The type of a body that is not JSON.
+    pub content_type: Option<HeaderValue>,
+    /// What the provider may know of the client.
+    pub forwarded: &'a [(HeaderName, HeaderValue)],
+    /// The body, in pieces that follow each other.
+    pub body: Vec<Bytes>,
+    /// Whether no kept connection is to be used.
+    pub fresh: bool,
+}
+
 /// Most heads that are kept. A reload leaves those of the targets before it behind; when there are too
 /// many, all are made anew.
 const HEADS_MAX: usize = 1024;
@@ -78,7 +97,7 @@ const HEADS_MAX: usize = 1024;
 const KINDS_MAX: usize = 8;
 
 /// Headers that differ from request to request. A head with one of them would not be used again.
-const CHANGING: [&str; 2] = ["session-id", "x-client-request-id"];
+const CHANGING: [&str; 3] = ["session-id", "thread-id", "x-client-request-id"];
 
 /// Connections of one kind.
 #[derive(Clone)]
@@ -100,23 +119,15 @@ pub struct Response {
 }
 
 impl Client {
-    /// Sends a POST and waits for the head of the answer. The caller bounds the wait. With `fresh`, no kept
-    /// connection is used.
+    /// Sends a POST and waits for the head of the answer. The caller bounds the wait.
     ///
     /// # Errors
     /// A [`Failure`] of the upstream's side, or a kept connection that was closed. `sent` tells whether
     /// the request can have arrived.
-    pub async fn post(
-        &self,
-        target: &Target,
-        endpoint: Endpoint,
-        forwarded: &[(HeaderName, HeaderValue)],
-        body: Vec<Bytes>,
-        sent: &Sent,
-        fresh: bool,
-    ) -> Result<Response, Unanswered> {
-        let (head, extra) = self.head(target, endpoint, fresh, forwarded)?;
-        let body = Outgoing::new(body, sent.clone());
+    pub async fn post(&self, post: Post<'_>, sent: &Sent) -> Result<Response, Unanswered> {
+        let (head, extra) = self.head(&post)?;
+        let fresh = post.fresh;
+        let body = Outgoing::new(post.body, sent.clone());
         let answered = match extra {
             None => head.send_body(body),
             Some(extra) => head.extra_headers(extra).send_body(body),
@@ -134,16 +145,20 @@ impl Client {
     }
 
     /// The head of a request, and what is to be added to it.
-    fn head(
-        &self,
-        target: &Target,
-        endpoint: Endpoint,
-        fresh: bool,
-        forwarded: &[(HeaderName, HeaderValue)],
-    ) -> Result<(FrozenClientRequest, Option<HeaderMap>), Failure> {
+    fn head(&self, post: &Post<'_>) -> Result<(FrozenClientRequest, Option<HeaderMap>), Failure> {
+        let Post {
+            target,
+            endpoint,
+            forwarded,
+            fresh,
+            ..
+        } = *post;
+        if post.uri.is_some() || post.content_type.is_some() {
+            return Ok((self.make_head(post, forwarded)?, None));
+        }
         let key = (target.id(), endpoint, fresh);
         let make = |forwarded: &[(HeaderName, HeaderValue)]| -> Result<Head, Failure> {
-            let request = self.make_head(target, endpoint, fresh, forwarded)?;
+            let request = self.make_head(post, forwarded)?;
             let forwarded = forwarded.to_vec();
             Ok(Head { forwarded, request })
         };
@@ -158,7 +173,9 @@ impl Client {
         if let Some(head) = heads.iter().find(|head| head.forwarded == forwarded) {
             return Ok((head.request.clone(), None));
         }
-        let is_changing = |(name, _): &_| CHANGING.contains(&HeaderName::as_str(name));
+        let is_changing = |(name, _): &(HeaderName, _)| {
+            CHANGING.contains(&name.as_str()) || name.as_str().starts_with("x-codex-")
+        };
         if heads.len() > KINDS_MAX || forwarded.iter().any(is_changing) {
             return Ok((heads[0].request.clone(), Some(extra(forwarded, target))));
         }
@@ -170,17 +187,26 @@ impl Client {
 
     fn make_head(
         &self,
-        target: &Target,
-        endpoint: Endpoint,
-        fresh: bool,
+        post: &Post<'_>,
         forwarded: &[(HeaderName, HeaderValue)],
     ) -> Result<FrozenClientRequest, Failure> {
+        let target = post.target;
         let pool = self.pool(&target.dial)?;
-        let client = if fresh { &pool.fresh } else { &pool.kept };
-        let mut request = client.post(target.uri(endpoint).clone());
+        let client = match post.fresh {
+            true => &pool.fresh,
+            false => &pool.kept,
+        };
+        let Some(uri) = post.uri.as_ref().or_else(|| target.uri(post.endpoint)) else {
+            let message = "the provider has nothing of that kind";
+            return Err(Failure::new(FailureKind::Internal, Side::Gateway, message));
+        };
+        let mut request = client.post(uri.clone());
         let headers = target.defaults.iter().chain(forwarded);
         for (name, value) in headers.chain(&target.headers) {
             request.headers_mut().insert(name.clone(), value.clone());
+        }
+        if let Some(kind) = &post.content_type {
+            request.headers_mut().insert(CONTENT_TYPE, kind.clone());
         }
         request
             .freeze()

@@ -11,5 +11,5 @@ mod outgoing;
 mod retry_after;
 mod wire;
 
-pub use client::{Client, Response, Unanswered};
+pub use client::{Client, Post, Response, Unanswered};
 pub use outgoing::Sent;

@@ -28,13 +28,7 @@ pub fn judge(
     body: &[u8],
 ) -> Result<Option<Usage>, Failure> {
     let fail = |what: &str| Err(Failure::upstream(what));
-    let text = body.trim_ascii_start();
-    if text.is_empty() {
-        return fail("upstream answered with an empty body");
-    }
-    if text[0] == b'<' || content_type.is_some_and(is_html) {
-        return fail("upstream answered with a web page");
-    }
+    expect_json(content_type, body)?;
     let found = match Found::read(endpoint, body) {
         Ok(found) => found,
         Err(fault) if fault.is_cut(body) => return fail("upstream's answer is cut off"),
@@ -50,6 +44,21 @@ pub fn judge(
         (Some(0), _) => fail("upstream's answer holds no choice"),
         (None, _) => fail("upstream's answer has no `choices`"),
         (Some(_), _) => Ok(found.usage),
+    }
+}
+
+/// Sorts out what is not even an attempt at an answer, and not worth being parsed.
+///
+/// # Errors
+/// The upstream's failure when the body is empty, or a web page.
+pub(crate) fn expect_json(content_type: Option<&str>, body: &[u8]) -> Result<(), Failure> {
+    match body.trim_ascii_start().first() {
+        None => Err(Failure::upstream("upstream answered with an empty body")),
+        Some(b'<') => Err(Failure::upstream("upstream answered with a web page")),
+        Some(_) if content_type.is_some_and(is_html) => {
+            Err(Failure::upstream("upstream answered with a web page"))
+        }
+        Some(_) => Ok(()),
     }
 }
 

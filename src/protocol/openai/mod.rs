@@ -9,12 +9,17 @@
 //! servers add fields, comments and chunks without choices at will.
 
 mod answer;
-mod call;
 mod chunk;
-mod edit;
+mod completions;
+mod decode;
+mod decoder;
 pub(crate) mod embed;
+mod encode;
+mod encoder;
 mod error;
 mod gather;
+mod passed;
+mod response;
 mod stream;
 mod synthesize;
 mod usage;
@@ -22,11 +27,18 @@ mod usage;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use answer::expect_json;
 pub use answer::judge;
-pub use call::{Call, Shape};
+pub(crate) use completions::{CompletionEncoder, decode_completion, encode_completion};
+pub(crate) use decode::decode_request;
+pub(crate) use decoder::StreamDecoder;
+pub(crate) use encode::encode_request;
+pub(crate) use encoder::StreamEncoder;
 pub use error::{error_event, render};
 pub use gather::Gather;
-pub use stream::{Relay, Seen};
+pub(crate) use passed::{is_error_event, judge_passed};
+pub(crate) use response::{decode_response, encode_response};
+pub use stream::Relay;
 pub use synthesize::synthesize;
 
 use serde_json::Value;

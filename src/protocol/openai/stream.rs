@@ -5,7 +5,7 @@
 //! meaningful event each frame is read whole, because it may still turn out that there is no answer;
 //! of later ones, as a rule, only what follows the beginning that they share.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 
@@ -13,7 +13,8 @@ use super::chunk::{Chunk, Lead};
 use super::{Endpoint, error_event, is_done, usage};
 use crate::chat::{Failure, Usage};
 use crate::protocol::error;
-use crate::protocol::estimate::Tally;
+use crate::protocol::run::Run;
+use crate::protocol::seen::Seen;
 use crate::protocol::sse::{Frame, FrameReader};
 
 /// Hands a provider's stream on to a client of the same dialect.
@@ -29,27 +30,6 @@ pub struct Relay {
     many: bool,
     /// A chunk of the answer, kept if we may have to write one that looks like it.
     sample: Option<Box<[u8]>>,
-}
-
-/// What has gone by in a stream.
-#[derive(Clone, Debug, Default)]
-pub struct Seen {
-    /// Something of the answer itself, or its end. Comments and a mere role are not.
-    pub meaningful: bool,
-    /// The answer came to its end: a `finish_reason` for each choice begun, or `[DONE]`.
-    pub finished: bool,
-    /// `[DONE]`.
-    pub done: bool,
-    /// What the provider told last.
-    pub usage: Option<Usage>,
-    /// The provider gave up or talked nonsense. Before the first meaningful event nothing of it was
-    /// handed on; after it, what was handed on ends with an error event.
-    pub failure: Option<Failure>,
-    /// Something went by that is no part of an answer: it may say anything, also what is secret.
-    pub strange: bool,
-    text: Tally,
-    /// Where there are many: each choice, and whether it came to its end.
-    choices: BTreeMap<u64, bool>,
 }
 
 /// Who gets to know the usage.
@@ -121,7 +101,10 @@ impl Relay {
         loop {
             let frame = match self.frames.next_frame() {
                 Ok(Some(frame)) => frame,
-                Ok(None) => return run.flush(out),
+                Ok(None) => {
+                    run.flush(out);
+                    return;
+                }
                 Err(oversized) => {
                     run.flush(out);
                     return self.fail(Failure::upstream(oversized.to_string()), out);
@@ -137,9 +120,13 @@ impl Relay {
                 }
                 Verdict::ForwardLast => {
                     run.extend(frame, out);
-                    return run.flush(out);
+                    run.flush(out);
+                    return;
                 }
-                Verdict::DropAll => return run.flush(out),
+                Verdict::DropAll => {
+                    run.flush(out);
+                    return;
+                }
                 Verdict::Reword => {
                     run.flush(out);
                     return out.extend(self.seen.failure.as_ref().map(error_event));
@@ -167,14 +154,9 @@ impl Relay {
         &self.seen
     }
 
-    /// What the answer cost so far: the provider's word, else our estimate. Of an answer that is not
-    /// finished it is the larger one, as some providers tell a first number before they begin.
+    /// What the answer cost so far.
     pub fn usage(&self) -> Usage {
-        let estimate = || Usage::estimate(self.prompt_tokens, self.seen.output_tokens());
-        match self.seen.usage {
-            Some(told) if self.seen.finished || told.total >= estimate().total => told,
-            _ => estimate(),
-        }
+        self.seen.usage(self.prompt_tokens)
     }
 
     fn last(&mut self, frame: Frame, out: &mut VecDeque<Bytes>) {
@@ -301,11 +283,6 @@ impl Relay {
 }
 
 impl Seen {
-    /// Tokens of the answer so far, estimated from its text.
-    pub fn output_tokens(&self) -> u64 {
-        self.text.tokens()
-    }
-
     fn note(&mut self, chunk: &Chunk<'_>, many: bool) {
         self.meaningful |= chunk.is_meaningful();
         self.finished |= chunk.finished;
@@ -317,48 +294,5 @@ impl Seen {
         }
         self.usage = chunk.usage.or(self.usage);
         self.text += chunk.said.text;
-    }
-}
-
-/// Frames of one chunk that follow each other, so that they can go on as one slice of it.
-struct Run {
-    chunk: Bytes,
-    /// What of the next frame earlier chunks have brought.
-    carried: usize,
-    start: usize,
-    end: usize,
-}
-
-impl Run {
-    fn new(chunk: Bytes, carried: usize) -> Run {
-        Run {
-            chunk,
-            carried,
-            start: 0,
-            end: 0,
-        }
-    }
-
-    fn extend(&mut self, frame: Frame, out: &mut VecDeque<Bytes>) {
-        if self.carried > 0 {
-            self.skip(&frame, out);
-            out.push_back(frame.into_bytes());
-        } else {
-            self.end += frame.bytes().len();
-        }
-    }
-
-    fn skip(&mut self, frame: &Frame, out: &mut VecDeque<Bytes>) {
-        let length = frame.bytes().len() - std::mem::take(&mut self.carried);
-        self.flush(out);
-        self.end += length;
-        self.start = self.end;
-    }
-
-    fn flush(&mut self, out: &mut VecDeque<Bytes>) {
-        if self.start < self.end {
-            out.push_back(self.chunk.slice(self.start..self.end));
-        }
-        self.start = self.end;
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Only the numbers that quotas need. Details stay where they are, in the provider's bytes.
 
+use serde_json::{Value, json};
+
 use crate::chat::Usage;
 use crate::protocol::json::{Cursor, Fault};
 
@@ -33,6 +35,36 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Option<Usage>, Fault> {
         total: total.unwrap_or_else(|| input.saturating_add(output)),
         ..Usage::default()
     }))
+}
+
+/// Reads the `usage` of an answer that is translated, with its details.
+pub(super) fn of_tree(usage: &Value) -> Option<Usage> {
+    let text = usage.to_string();
+    let told = read(&mut Cursor::new(text.as_bytes())).ok()??;
+    let number = |value: &Value| value.as_u64().unwrap_or_default();
+    let prompt = &usage["prompt_tokens_details"];
+    // DeepSeek's name for it, where there are no details.
+    let hit = number(&usage["prompt_cache_hit_tokens"]);
+    Some(Usage {
+        cached: number(&prompt["cached_tokens"]).max(hit),
+        cache_written: number(&prompt["cache_write_tokens"]),
+        reasoning: number(&usage["completion_tokens_details"]["reasoning_tokens"]),
+        ..told
+    })
+}
+
+/// Writes the `usage` of an answer that was translated.
+pub(super) fn to_tree(usage: &Usage) -> Value {
+    json!({
+        "prompt_tokens": usage.input,
+        "completion_tokens": usage.output,
+        "total_tokens": usage.input.saturating_add(usage.output),
+        "prompt_tokens_details": {
+            "cached_tokens": usage.cached,
+            "cache_write_tokens": usage.cache_written,
+        },
+        "completion_tokens_details": { "reasoning_tokens": usage.reasoning },
+    })
 }
 
 /// The object for usage that we estimated.

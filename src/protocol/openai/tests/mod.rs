@@ -1,6 +1,5 @@
 //! Tests of the parts together: tables for every rule, recorded shapes of traffic, properties.
 
-mod call;
 mod error;
 mod fixtures;
 mod gather;

@@ -2,6 +2,9 @@
 
 use super::*;
 use crate::chat::FailureKind;
+use crate::protocol::openai::Endpoint as OpenAi;
+
+const CHAT: Endpoint = Endpoint::OpenAi(OpenAi::ChatCompletions);
 
 const PLAIN: Shape = Shape {
     stream: false,
@@ -21,7 +24,7 @@ fn open(body: &str) -> Call {
 }
 
 fn encoded(body: &str, model: &str, shape: Shape) -> String {
-    String::from_utf8(open(body).encode(model, shape).concat()).unwrap()
+    String::from_utf8(open(body).encode(model, shape, &[]).concat()).unwrap()
 }
 
 #[test]
@@ -42,12 +45,12 @@ fn names_may_be_written_with_escapes() {
     assert_eq!(call.model, "gpt-4");
     assert!(call.stream);
     assert_eq!(
-        call.encode("gpt-4", STREAM_ONLY).concat(),
+        call.encode("gpt-4", STREAM_ONLY, &[]).concat(),
         call.body,
         "the same name, however written, stays as it is"
     );
     assert_eq!(
-        call.encode("x", STREAM_ONLY).concat(),
+        call.encode("x", STREAM_ONLY, &[]).concat(),
         br#"{"mod\u0065l":"x","str\u0065am":true}"#
     );
 }
@@ -211,7 +214,7 @@ fn each_prompt_of_a_list_has_choices_of_its_own() {
     ] {
         let expected = (choices, Some(5 * choices));
         assert_eq!(
-            opened(Endpoint::Completions, members),
+            opened(Endpoint::OpenAi(OpenAi::Completions), members),
             expected,
             "{members}"
         );
@@ -231,11 +234,11 @@ fn only_the_model_changes() {
 #[test]
 fn what_stays_is_not_copied() {
     let call = open(r#"{"model":"m","messages":[]}"#);
-    let [whole] = &call.encode("m", PLAIN)[..] else {
+    let [whole] = &call.encode("m", PLAIN, &[])[..] else {
         panic!("nothing changes")
     };
     assert_eq!(whole.as_ptr(), call.body.as_ptr());
-    let [before, model, after] = &call.encode("x", PLAIN)[..] else {
+    let [before, model, after] = &call.encode("x", PLAIN, &[])[..] else {
         panic!("one change")
     };
     assert_eq!(before.as_ptr(), call.body.as_ptr());
@@ -388,9 +391,9 @@ fn everything_may_change_at_once() {
 #[test]
 fn embeddings_never_stream() {
     let body = Bytes::from_static(br#"{"model":"m","input":"x","stream":"?"}"#);
-    let call = Call::open(Endpoint::Embeddings, body.clone()).unwrap();
+    let call = Call::open(Endpoint::OpenAi(OpenAi::Embeddings), body.clone()).unwrap();
     assert!(!call.stream);
-    assert_eq!(call.encode("m", STREAM), [body]);
+    assert_eq!(call.encode("m", STREAM, &[]), [body]);
 }
 
 #[test]
@@ -451,7 +454,7 @@ fn text_that_looks_like_media_is_text() {
 fn tokens_are_counted_one_by_one() {
     let tokens = |input: &str| {
         let body = format!(r#"{{"model":"m","input":{input}}}"#);
-        Call::open(Endpoint::Embeddings, body.into())
+        Call::open(Endpoint::OpenAi(OpenAi::Embeddings), body.into())
             .unwrap()
             .prompt_tokens
     };
@@ -465,4 +468,83 @@ fn tokens_are_counted_one_by_one() {
 fn a_prompt_is_not_printed() {
     let shown = format!("{:?}", open(r#"{"model":"m","messages":"secret"}"#));
     assert!(!shown.contains("secret"), "{shown}");
+}
+
+#[test]
+fn members_that_a_provider_must_not_see_are_taken_out() {
+    let names = ["top_p", "seed"].map(str::to_owned);
+    for (body, expected) in [
+        (r#"{"model":"m","top_p":1,"seed":2}"#, r#"{"model":"n"}"#),
+        (r#"{"top_p":1, "seed":2, "model":"m"}"#, r#"{"model":"n"}"#),
+        (
+            r#"{"top_p":1,"model":"m","seed":2,"x":{"seed":3}}"#,
+            r#"{"model":"n","x":{"seed":3}}"#,
+        ),
+        (
+            r#"{"x":1,"model":"m" , "seed":2}"#,
+            r#"{"x":1,"model":"n"}"#,
+        ),
+    ] {
+        let sent = open(body).encode("n", PLAIN, &names).concat();
+        assert_eq!(String::from_utf8(sent).unwrap(), expected, "{body}");
+    }
+}
+
+#[test]
+fn each_dialect_has_its_own_names_for_the_same() {
+    let opened = |endpoint, model, query, body: &str| {
+        let opening = Opening {
+            endpoint,
+            model,
+            query,
+            content_type: None,
+        };
+        Call::open(opening, Bytes::copy_from_slice(body.as_bytes())).unwrap()
+    };
+    let call = opened(
+        Endpoint::Messages,
+        None,
+        Some("beta=true"),
+        r#"{"model":"m","max_tokens":7,"stream":true,"system":"abcd","messages":[]}"#,
+    );
+    assert_eq!((call.max_tokens, call.stream), (Some(7), true));
+    assert_eq!(call.query.as_deref(), Some("beta=true"));
+    let call = opened(
+        Endpoint::Responses,
+        None,
+        None,
+        r#"{"model":"m","max_output_tokens":7,"input":"abcdefgh","conversation":{"id":"c"}}"#,
+    );
+    assert_eq!((call.max_tokens, call.prompt_tokens), (Some(7), 3));
+    assert_eq!(call.state, Some("conversation"));
+    let stream = Endpoint::Gemini(Action::StreamGenerateContent);
+    let body = r#"{"contents":[],"model":"other","generationConfig":{"maxOutputTokens":7,"candidateCount":2}}"#;
+    for (query, array) in [
+        (None, true),
+        (Some("alt=sse"), false),
+        (Some("a=b&alt=sse"), false),
+    ] {
+        let call = opened(stream, Some("m"), query, body);
+        assert_eq!((&*call.model, call.stream, call.array), ("m", true, array));
+        assert_eq!((call.choices, call.max_tokens), (2, Some(14)));
+        assert_eq!(call.encode("x", STREAM, &[]).concat(), body.as_bytes());
+    }
+}
+
+#[test]
+fn the_model_of_a_form_changes_alone() {
+    let form = "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nm\r\n--b--\r\n";
+    let opening = Opening {
+        endpoint: Endpoint::Passed(super::super::endpoint::Passed::Transcriptions),
+        model: None,
+        query: None,
+        content_type: Some("multipart/form-data; boundary=b"),
+    };
+    let call = Call::open(opening, form.into()).unwrap();
+    assert_eq!(call.model, "m");
+    let sent = call
+        .encode("whisper-1", PLAIN, &["seed".to_owned()])
+        .concat();
+    let expected = form.replace("\r\nm\r\n", "\r\nwhisper-1\r\n");
+    assert_eq!(String::from_utf8(sent).unwrap(), expected);
 }

@@ -130,10 +130,15 @@ impl Edit {
 
     /// Takes out a member with the comma that it leaves over.
     pub(super) fn removing(member: Member, body: &[u8]) -> Edit {
-        let blank = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
-        let skip = |at: usize| at + body[at..].iter().take_while(|byte| blank(byte)).count();
+        let after = skip_blanks(body, member.value.end);
+        Edit::removing_towards(member, body, body.get(after) == Some(&b','))
+    }
+
+    /// Takes out a member with the comma behind it, or with the one before it.
+    fn removing_towards(member: Member, body: &[u8], behind: bool) -> Edit {
+        let skip = |at| skip_blanks(body, at);
         let after = skip(member.value.end);
-        let at = if body.get(after) == Some(&b',') {
+        let at = if behind {
             Span {
                 start: member.key,
                 end: skip(after + 1),
@@ -147,6 +152,38 @@ impl Edit {
         };
         Edit::new(at, "")
     }
+}
+
+/// Where the blanks from `at` on end.
+fn skip_blanks(body: &[u8], at: usize) -> usize {
+    let blank = |byte: &&u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
+    at + body[at..].iter().take_while(blank).count()
+}
+
+/// What takes the members of these names out of a body. The model is always there, so something is left.
+pub(super) fn members(body: &[u8], names: &[String]) -> Vec<Edit> {
+    let mut found: Vec<Member> = Vec::new();
+    let mut kept = Vec::new();
+    let mut cursor = Cursor::new(body);
+    // It was read before, and found in order.
+    let _ = cursor.members(|cursor, key| {
+        let member = Member {
+            key: key.at(),
+            value: cursor.value()?,
+        };
+        let name = key.name();
+        match names.iter().any(|dropped| dropped.as_bytes() == &*name) {
+            true => found.push(member),
+            false => kept.push(member.key),
+        }
+        Ok(())
+    });
+    // Each takes a comma along, the one before it where nothing that stays follows.
+    let last_kept = kept.last().copied().unwrap_or_default();
+    found
+        .iter()
+        .map(|member| Edit::removing_towards(*member, body, member.key < last_kept))
+        .collect()
 }
 
 /// The body with each edit's text in its place, in pieces: what stays is a slice of the body, because
