@@ -1,4 +1,4 @@
-//! A client's stream: server-sent events, or one array that comes piece by piece. It ends where it ends; there is no mark.
+//! A client's stream: server-sent events, or one array that comes piece by piece. There is no mark at its end.
 
 use serde_json::{Value, json};
 

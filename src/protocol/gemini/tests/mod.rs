@@ -3,11 +3,13 @@
 mod agents;
 mod answers;
 mod ask;
+mod ask_config;
 mod counting;
 mod garbage;
 mod reading;
 mod schemas;
 mod streams;
+mod wishes;
 
 use serde_json::Value;
 
@@ -79,4 +81,11 @@ fn signed(origin: Vendor, blob: &str) -> Signed {
         origin,
         blob: blob.into(),
     }
+}
+
+/// A greeting, and what else is asked.
+fn with(change: impl FnOnce(&mut Request)) -> Request {
+    let mut request = asking(vec![user(vec![Part::text("hi")])]);
+    change(&mut request);
+    request
 }

@@ -405,3 +405,18 @@ fn what_comes_out_of_order_does_not_break_a_stream() {
         .filter(|part| matches!(part, Part::Call(_)));
     assert_eq!(calls.count(), 2);
 }
+
+#[test]
+fn a_cut_event_breaks_nothing() {
+    let event =
+        last(json!([{"text": "ü", "thoughtSignature": "AAAA"}, {"functionCall": {"name": "f"}}]));
+    let data = event.to_string();
+    for end in 0..data.len() {
+        let mut decoder = StreamDecoder::default();
+        let mut events = Vec::new();
+        decoder.decode(&data.as_bytes()[..end], &mut events);
+        decoder.end(&mut events);
+        check_grammar(&events);
+        assert!(collected(events).is_err(), "{end}");
+    }
+}
