@@ -15,6 +15,9 @@ mod response;
 mod sign;
 mod usage;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use decoder::StreamDecoder;
 pub(crate) use encoder::StreamEncoder;
 pub(crate) use error::render;
