@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::messages::{Writer, text_block};
+use super::schema;
 use super::thinking::{self, Thinking};
 use crate::chat::{Failure, Format, Request, Tool, ToolChoice};
 use crate::protocol::{Addressee, Outbound, tree};
@@ -134,14 +135,8 @@ impl Draft {
 
     fn think(&mut self, request: &Request) {
         let thinking = match self.thinking {
-            Thinking::Unsaid => {
-                self.drop_if(request.effort.is_some(), "effort");
-                return;
-            }
-            Thinking::Excluded => {
-                self.dropped.push("thinking");
-                return;
-            }
+            Thinking::Unsaid => return,
+            Thinking::Excluded => return self.dropped.push("effort"),
             Thinking::Disabled => json!({"type": "disabled"}),
             // Newer models keep their thoughts to themselves unless they are asked for them.
             Thinking::Adaptive if request.include_thoughts => {
@@ -166,7 +161,7 @@ impl Draft {
         if let Format::JsonSchema { schema, .. } = &request.format {
             config.insert(
                 "format".into(),
-                json!({"type": "json_schema", "schema": schema}),
+                json!({"type": "json_schema", "schema": schema::of_answer(schema)}),
             );
         }
         if !config.is_empty() {
@@ -222,22 +217,13 @@ fn write_tool(tool: &Tool) -> Value {
     let mut members = Map::new();
     members.insert("name".into(), tool.name.as_str().into());
     tree::set(&mut members, "description", tool.description.as_deref());
-    members.insert("input_schema".into(), schema(tool.schema.as_ref()));
+    members.insert(
+        "input_schema".into(),
+        schema::of_arguments(tool.schema.as_ref()),
+    );
     // `false` is what goes without saying, and older servers do not know the word.
     if tool.strict == Some(true) {
         members.insert("strict".into(), true.into());
     }
     members.into()
-}
-
-/// The schema of a tool's arguments, which must be one of an object.
-fn schema(schema: Option<&Value>) -> Value {
-    let Some(Value::Object(schema)) = schema else {
-        return json!({"type": "object", "properties": {}});
-    };
-    let mut schema = schema.clone();
-    if schema.get("type").is_none_or(|kind| kind != "object") {
-        schema.insert("type".into(), "object".into());
-    }
-    schema.into()
 }

@@ -4,6 +4,7 @@ mod content;
 mod decode;
 mod encode;
 mod messages;
+mod schema;
 mod thinking;
 
 pub(crate) use decode::decode_request;

@@ -142,117 +142,6 @@ fn what_would_change_the_answer_is_refused() {
 }
 
 #[test]
-fn pictures_and_documents_are_written_by_their_kind() {
-    use MediaKind::{Document, Image};
-    let here = |data: &str| Source::Base64(data.into());
-    for (medium, expected) in [
-        (
-            medium(Image, here("AAAA"), Some("image/webp")),
-            json!({"type": "image", "source": {"type": "base64", "media_type": "image/webp", "data": "AAAA"}}),
-        ),
-        (
-            medium(Image, here("iVBORw0KGgo"), None),
-            json!({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}}),
-        ),
-        (
-            medium(Image, here("_9j-_w"), Some("image/jpeg")),
-            json!({"type": "image", "source": {"type": "base64", "media_type": "image/jpeg", "data": "/9j+/w=="}}),
-        ),
-        (
-            medium(Image, Source::Url("https://example.com/a.png".into()), None),
-            json!({"type": "image", "source": {"type": "url", "url": "https://example.com/a.png"}}),
-        ),
-        (
-            medium(
-                Image,
-                Source::File(Vendor::Anthropic, "file_1".into()),
-                None,
-            ),
-            json!({"type": "image", "source": {"type": "file", "file_id": "file_1"}}),
-        ),
-        (
-            Media {
-                name: Some("report.pdf".into()),
-                ..medium(Document, here("JVBERi0="), None)
-            },
-            json!({"type": "document", "title": "report.pdf",
-                   "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0="}}),
-        ),
-        (
-            medium(Document, here("w7xiZXI="), Some("text/markdown")),
-            json!({"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "über"}}),
-        ),
-    ] {
-        let body = written(&asking(vec![user(vec![Part::Media(medium)])])).body;
-        assert_eq!(body["messages"][0]["content"][0], expected);
-    }
-}
-
-#[test]
-fn a_result_is_a_text_or_blocks() {
-    let picture = Part::Media(medium(
-        MediaKind::Image,
-        Source::Base64("AAAA".into()),
-        Some("image/png"),
-    ));
-    let block = json!({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}});
-    for (content, expected) in [
-        (vec![], Value::Null),
-        (vec![Part::text("")], Value::Null),
-        (vec![Part::text("a")], json!("a")),
-        (
-            vec![Part::text("a"), picture.clone()],
-            json!([{"type": "text", "text": "a"}, block]),
-        ),
-        (vec![picture], json!([block])),
-    ] {
-        let result = Part::Result(ToolResult {
-            id: "1".into(),
-            content,
-            ..ToolResult::default()
-        });
-        let body = written(&asking(vec![user(vec![result])])).body;
-        assert_eq!(body["messages"][0]["content"][0]["content"], expected);
-    }
-}
-
-#[test]
-fn an_assistant_shows_no_pictures() {
-    let picture = Part::Media(medium(
-        MediaKind::Image,
-        Source::Base64("AAAA".into()),
-        Some("image/png"),
-    ));
-    let out = written(&asking(vec![
-        user(vec![Part::text("draw")]),
-        assistant(vec![picture]),
-        user(vec![Part::text("again")]),
-    ]));
-    assert_eq!(out.body["messages"][1]["content"][0]["text"], "[media]");
-    assert_eq!(out.dropped, ["media in an assistant's turn"]);
-}
-
-#[test]
-fn instructions_from_the_midst_come_to_the_head() {
-    let mut request = asking(vec![
-        user(vec![Part::text("a")]),
-        Turn::new(Role::System, vec![Part::text("two")]),
-        assistant(vec![Part::Refusal("no".into())]),
-    ]);
-    request.system = vec!["one".into()];
-    let body = written(&request).body;
-    let text = |text: &str| json!({"type": "text", "text": text});
-    assert_eq!(body["system"], json!([text("one"), text("two")]));
-    assert_eq!(
-        body["messages"],
-        json!([
-            {"role": "user", "content": [text("a")]},
-            {"role": "assistant", "content": [text("no")]},
-        ])
-    );
-}
-
-#[test]
 fn a_choice_of_tools_is_said_in_the_vendors_words() {
     use ToolChoice::{Allowed, Any, Auto, None as Nothing, Tool};
     let only_f = || vec!["f".to_owned()];
@@ -364,6 +253,44 @@ fn json_is_asked_for_in_words_or_by_its_schema() {
         json!({"effort": "low", "format": {"type": "json_schema", "schema": {"type": "object"}}})
     );
     assert!(body.get("system").is_none());
+}
+
+#[test]
+fn the_objects_of_an_answer_have_no_other_members() {
+    for (schema, expected) in [
+        (
+            json!({"type": "object", "properties": {
+                "a": {"type": "object", "properties": {"b": {"type": "string"}}},
+                "c": {"type": "array", "items": {"anyOf": [
+                    {"type": "null"}, {"type": "object", "properties": {"d": {}}}]}},
+                "e": {"$ref": "#/$defs/f"}},
+                "$defs": {"f": {"type": "object", "properties": {"g": {}}}}}),
+            json!({"type": "object", "properties": {
+                "a": {"type": "object", "properties": {"b": {"type": "string"}}, "additionalProperties": false},
+                "c": {"type": "array", "items": {"anyOf": [
+                    {"type": "null"},
+                    {"type": "object", "properties": {"d": {}}, "additionalProperties": false}]}},
+                "e": {"$ref": "#/$defs/f"}},
+                "$defs": {"f": {"type": "object", "properties": {"g": {}}, "additionalProperties": false}},
+                "additionalProperties": false}),
+        ),
+        (json!({"type": "object"}), json!({"type": "object"})),
+        (
+            json!({"properties": {"a": {}}, "additionalProperties": {"type": "string"}}),
+            json!({"properties": {"a": {}}, "additionalProperties": {"type": "string"}}),
+        ),
+        (json!(true), json!(true)),
+    ] {
+        let mut request = hello();
+        request.format = Format::JsonSchema {
+            name: None,
+            description: None,
+            schema,
+            strict: None,
+        };
+        let body = written(&request).body;
+        assert_eq!(body["output_config"]["format"]["schema"], expected);
+    }
 }
 
 #[test]

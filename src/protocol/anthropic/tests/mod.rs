@@ -12,12 +12,14 @@ use crate::protocol::{
     Addressee, Decoder, Dialect, Encoder, Outbound, Protocol, Reply, ThinkingStyle,
 };
 
+mod content;
 mod decode;
 mod decoder;
 mod encode;
 mod encoder;
 mod error;
 mod garbage;
+mod messages;
 mod response;
 mod round_trip;
 mod thinking;

@@ -70,7 +70,7 @@ fn a_budget_leaves_room_for_the_answer() {
             "{max_tokens:?}"
         );
         assert_eq!(
-            out.dropped.contains(&"thinking"),
+            out.dropped.contains(&"effort"),
             budget.is_null(),
             "{max_tokens:?}"
         );
