@@ -25,11 +25,24 @@ pub(crate) struct StreamEncoder {
 #[derive(Debug)]
 struct Open {
     block: Block,
-    /// Whether the client knows of it. A text that turns out to be empty is never mentioned, because the vendor
-    /// would refuse it when the client sends it back.
+    /// Whether the client knows of it. A text of nothing but blanks, which some models write before their calls,
+    /// is never mentioned, because the vendor would refuse it when the client sends it back.
     begun: bool,
+    /// Blanks at the beginning of a text, until more comes.
+    blanks: String,
     /// The proof of thoughts, which is their last word.
     signature: Option<Signed>,
+}
+
+impl Open {
+    fn of(block: Block) -> Open {
+        Open {
+            block,
+            begun: false,
+            blanks: String::new(),
+            signature: None,
+        }
+    }
 }
 
 impl StreamEncoder {
@@ -61,11 +74,7 @@ impl Encoder for StreamEncoder {
             Event::Start => self.start(out),
             Event::Begin(block) => {
                 self.end(out);
-                self.open = Some(Open {
-                    block,
-                    begun: false,
-                    signature: None,
-                });
+                self.open = Some(Open::of(block));
             }
             Event::Delta(text) => self.delta(&text, out),
             Event::Signature(signed) => self.sign(signed, out),
@@ -93,17 +102,22 @@ impl StreamEncoder {
         if text.is_empty() {
             return;
         }
-        let open = self.open.get_or_insert(Open {
-            block: Block::Text,
-            begun: false,
-            signature: None,
-        });
+        let open = self.open.get_or_insert(Open::of(Block::Text));
         let (kind, name) = match &open.block {
             Block::Text | Block::Refusal => ("text_delta", "text"),
             Block::Thinking => ("thinking_delta", "thinking"),
             Block::Call { .. } => ("input_json_delta", "partial_json"),
             Block::Redacted(_) => return,
         };
+        if kind == "text_delta" && !open.begun {
+            open.blanks.push_str(text);
+            if text.trim().is_empty() {
+                return;
+            }
+            let text = std::mem::take(&mut open.blanks);
+            self.begin(out);
+            return self.write_delta(&json!({"type": kind, name: text}), out);
+        }
         self.begin(out);
         self.write_delta(&json!({"type": kind, name: text}), out);
     }

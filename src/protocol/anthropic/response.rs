@@ -109,10 +109,11 @@ pub(super) fn input(input: &Value) -> String {
     }
 }
 
-/// What a part of an answer looks like. An empty text would be refused when the client sends it back.
+/// What a part of an answer looks like. A text of nothing but blanks, which some models write before their calls,
+/// would be refused when the client sends it back.
 fn blocks(part: Part) -> Vec<Value> {
     match part {
-        Part::Text(text) | Part::Refusal(text) if !text.is_empty() => {
+        Part::Text(text) | Part::Refusal(text) if !text.trim().is_empty() => {
             vec![json!({"type": "text", "text": text})]
         }
         Part::Thinking { text, signature } if !text.is_empty() || signature.is_some() => {

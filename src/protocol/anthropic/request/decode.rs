@@ -73,6 +73,9 @@ fn messages(
     reader: &mut Reader,
     request: &mut Request,
 ) -> Result<(), Failure> {
+    if fields.peek("messages").is_none() {
+        return Err(fields.wrong("messages", "is missing"));
+    }
     for mut message in fields.objects("messages")? {
         let role = match message.required_text("role")?.as_str() {
             "user" => Role::User,

@@ -73,10 +73,23 @@ impl Writer {
 
     /// All messages.
     pub(super) fn take_messages(&mut self) -> Value {
+        self.trim_end();
         let messages = std::mem::take(&mut self.messages).into_iter();
         messages
             .map(|message| json!({"role": message.role, "content": message.content}))
             .collect()
+    }
+
+    /// The vendor refuses to go on with an answer that ends in blanks.
+    fn trim_end(&mut self) {
+        let last = self.messages.last_mut();
+        let Some(last) = last.filter(|last| last.role == "assistant") else {
+            return;
+        };
+        let block = last.content.last_mut();
+        if let Some(Value::String(text)) = block.and_then(|block| block.get_mut("text")) {
+            text.truncate(text.trim_end().len());
+        }
     }
 
     fn block(&mut self, part: &Part, role: Role) -> Result<Option<Value>, Failure> {
@@ -124,7 +137,14 @@ impl Writer {
                 block.insert("content".into(), content.into());
             }
         }
-        if result.is_error {
+        // Of a failure the vendor takes nothing but words, and what is to be seen says more than the mark.
+        let is_told = result
+            .content
+            .iter()
+            .all(|part| matches!(part, Part::Text(_)));
+        if result.is_error && !is_told {
+            self.drop("is_error");
+        } else if result.is_error {
             block.insert("is_error".into(), true.into());
         }
         Ok(block.into())
@@ -137,9 +157,9 @@ impl Writer {
     }
 }
 
-/// Text; an empty one would be refused.
+/// Text; one of nothing but blanks would be refused.
 pub(super) fn text_block(text: &str) -> Option<Value> {
-    (!text.is_empty()).then(|| json!({"type": "text", "text": text}))
+    (!text.trim().is_empty()).then(|| json!({"type": "text", "text": text}))
 }
 
 fn call_block(call: &ToolCall) -> Value {

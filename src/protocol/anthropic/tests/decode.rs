@@ -149,7 +149,7 @@ fn a_call_that_is_insisted_on_must_be_possible_elsewhere() {
         (json!([search, own]), &named, false),
         (json!([search]), &json!({"type": "auto"}), true),
     ] {
-        let read = decode_request(json!({"tools": tools, "tool_choice": choice}));
+        let read = decode_request(talking(json!({"tools": tools, "tool_choice": choice})));
         assert_eq!(read.is_ok(), is_possible, "{tools} {choice}");
         if let Err(failure) = read {
             assert_eq!(failure.kind, FailureKind::Inexpressible);
@@ -233,6 +233,7 @@ fn mistakes_are_named_by_their_place() {
     let message = |content: Value| json!({"messages": [{"role": "user", "content": content}]});
     for (body, param) in [
         (json!({"max_tokens": "many"}), "max_tokens"),
+        (json!({"messages": null}), "messages"),
         (json!({"messages": {}}), "messages"),
         (json!({"messages": ["hi"]}), "messages[0]"),
         (

@@ -175,6 +175,7 @@ fn what_says_nothing_is_not_mentioned() {
     let empty = vec![
         Event::Begin(Block::Text),
         more(""),
+        more("\n"),
         Event::End,
         Event::Begin(Block::Thinking),
         Event::End,
@@ -185,6 +186,27 @@ fn what_says_nothing_is_not_mentioned() {
     assert_eq!(
         blocks(empty),
         [begin(0, text_block()), text(0, "no"), stop(0)]
+    );
+}
+
+#[test]
+fn blanks_before_a_text_are_part_of_it() {
+    let indented = vec![
+        Event::Begin(Block::Text),
+        more("\n"),
+        more("  "),
+        more("a"),
+        more(" "),
+        Event::End,
+    ];
+    assert_eq!(
+        blocks(indented),
+        [
+            begin(0, text_block()),
+            text(0, "\n  a"),
+            text(0, " "),
+            stop(0)
+        ]
     );
 }
 

@@ -78,6 +78,64 @@ fn a_result_is_a_text_or_blocks() {
 }
 
 #[test]
+fn of_a_failure_the_vendor_takes_nothing_but_words() {
+    let failed = |content| {
+        let result = Part::Result(ToolResult {
+            id: "1".into(),
+            content,
+            is_error: true,
+            ..ToolResult::default()
+        });
+        let out = written(&asking(vec![user(vec![result])]));
+        (
+            out.body["messages"][0]["content"][0]["is_error"].clone(),
+            out.dropped,
+        )
+    };
+    assert_eq!(failed(vec![Part::text("no")]), (json!(true), vec![]));
+    let picture = Source::Base64("AAAA".into());
+    let picture = medium(MediaKind::Image, picture, Some("image/png"));
+    assert_eq!(
+        failed(vec![Part::text("no"), Part::Media(picture)]),
+        (Value::Null, vec!["is_error"])
+    );
+}
+
+#[test]
+fn blanks_alone_are_no_text() {
+    let body = written(&asking(vec![
+        user(vec![Part::text(" \n"), Part::text("a ")]),
+        assistant(vec![Part::text("\n\n"), call("1", "f", "{}")]),
+        user(vec![result("1", " ")]),
+        assistant(vec![Part::text("so far ")]),
+    ]))
+    .body;
+    assert_eq!(
+        body["messages"],
+        json!([
+            {"role": "user", "content": [{"type": "text", "text": "a "}]},
+            {"role": "assistant", "content": [
+                {"type": "tool_use", "id": "1", "name": "f", "input": {}}]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "1"}]},
+            {"role": "assistant", "content": [{"type": "text", "text": "so far"}]},
+        ])
+    );
+}
+
+#[test]
+fn a_conversation_may_end_with_a_call() {
+    let last = vec![Part::text("a "), call("1", "f", "{}")];
+    let body = written(&asking(vec![assistant(last)])).body;
+    assert_eq!(
+        body["messages"][0]["content"],
+        json!([
+            {"type": "text", "text": "a "},
+            {"type": "tool_use", "id": "1", "name": "f", "input": {}},
+        ])
+    );
+}
+
+#[test]
 fn an_assistant_shows_no_pictures() {
     let picture = Part::Media(medium(
         MediaKind::Image,

@@ -138,7 +138,7 @@ fn an_answer_is_written_with_all_that_the_clients_types_demand() {
         parts: vec![
             thought("hm", None),
             Part::text("Hello!"),
-            Part::text(""),
+            Part::text("\n\n"),
             Part::Refusal("But no.".into()),
             call("call_1", "f", r#"{"b":1,"a":2}"#),
             call("call_2", "g", ""),
