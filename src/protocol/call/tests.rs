@@ -482,7 +482,7 @@ fn members_that_a_provider_must_not_see_are_taken_out() {
         ),
         (
             r#"{"x":1,"model":"m" , "seed":2}"#,
-            r#"{"x":1,"model":"n"}"#,
+            r#"{"x":1,"model":"n" }"#,
         ),
     ] {
         let sent = open(body).encode("n", PLAIN, &names).concat();

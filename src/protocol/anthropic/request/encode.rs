@@ -21,7 +21,7 @@ pub(crate) fn encode_request(request: &Request, to: Addressee<'_>) -> Result<Out
         return Err(Failure::inexpressible("n", message));
     }
     if request.logprobs.is_some() {
-        let message = "this provider does not tell log probabilities";
+        let message = "this provider does not tell how likely its words are";
         return Err(Failure::inexpressible("logprobs", message));
     }
     let max_tokens = request.max_tokens.unwrap_or(to.dialect.default_max_tokens);
