@@ -14,7 +14,8 @@ lint:
 fmt:
 	cargo fmt
 
-# Measures the release build side by side with nginx.
+# Measures the release build side by side with nginx, and what translating costs.
 bench:
 	tests/setup
+	cargo bench --locked --bench translation
 	cargo bench --locked --bench beside_nginx

@@ -19,11 +19,12 @@ use super::call::{Call, Shape};
 use super::codec::{Addressee, Reply};
 use super::dialect::{Dialect, Protocol};
 use super::endpoint::{Action, Endpoint};
+use super::estimate::Tally;
 use super::gather::Gather;
 use super::openai::embed::Coding;
 use super::relay::{Coded, Output, Relay, Unread};
 use super::{dialects, openai};
-use crate::chat::{Embedding, Failure, Request, Response, Usage};
+use crate::chat::{Embedding, Failure, Part, Request, Response, Usage};
 use names::Names;
 
 pub use count::{count_answer, count_errand};
@@ -269,7 +270,11 @@ impl<'a> Bridge<'a> {
     fn streamed(&self, response: Response) -> Bytes {
         let mut encoder = dialects::encoder(self.call.endpoint, self.reply.clone());
         let mut text = Vec::new();
-        for event in self.restore().response(response).into_events() {
+        let mut response = self.restore().response(response);
+        if response.usage.is_none() && self.call.include_usage {
+            response.usage = Some(estimate(&response, self.call.prompt_tokens));
+        }
+        for event in response.into_events() {
             encoder.encode(event, &mut text);
         }
         text.into()
@@ -290,6 +295,21 @@ impl<'a> Bridge<'a> {
         let client = self.call.endpoint.protocol();
         Restore::new(names, client, self.dialect.protocol, &self.reply.id)
     }
+}
+
+/// The cost of an answer whose provider never told.
+fn estimate(response: &Response, prompt_tokens: u64) -> Usage {
+    let mut text = Tally::default();
+    for part in &response.parts {
+        match part {
+            Part::Text(said) | Part::Refusal(said) | Part::Thinking { text: said, .. } => {
+                text.add(said.as_bytes());
+            }
+            Part::Call(call) => text.add(call.arguments.as_bytes()),
+            Part::Redacted(_) | Part::Media(_) | Part::Result(_) => {}
+        }
+    }
+    Usage::estimate(prompt_tokens, text.tokens())
 }
 
 /// How a request gets to a provider of this dialect.

@@ -15,10 +15,8 @@ use super::{Endpoint, is_done, says_nothing};
 use crate::chat::{Failure, Usage};
 use crate::protocol::error;
 use crate::protocol::estimate::Tally;
+use crate::protocol::gather::RECEIVED_MAX;
 use crate::protocol::sse::{Frame, FrameReader};
-
-/// The most we gather before we give the stream up.
-const RECEIVED_MAX: usize = 64 * 1024 * 1024;
 
 /// Gathers a provider's stream.
 #[derive(Debug)]

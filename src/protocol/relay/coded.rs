@@ -170,8 +170,14 @@ impl Coded {
     }
 
     fn encode(&mut self, events: &mut Vec<Event>, text: &mut Vec<u8>) {
+        // Who asks OpenAI for usage gets it: from us where the provider never tells.
+        let is_owed = self.client == Protocol::OpenAi && self.seen.usage.is_none();
+        let estimate = self.seen.usage(self.prompt_tokens);
         if let Output::Anew { restore, encoder } = &mut self.output {
             for event in events.drain(..) {
+                if is_owed && matches!(event, Event::Close) {
+                    encoder.encode(Event::Usage(estimate), text);
+                }
                 restore.event(event, |event| encoder.encode(event, text));
             }
         }
