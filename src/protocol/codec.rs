@@ -1,6 +1,7 @@
 //! What a dialect's folder offers to be translated: to and from the common language.
 //!
-//! Whole requests and answers are functions, as they hold nothing; streams are state machines.
+//! Whole requests and answers are functions, as they hold nothing: `decode_request` and `encode_response` towards
+//! clients, `encode_request` and `decode_response` towards providers, `render` for failures. Streams are state machines.
 
 use bytes::Bytes;
 use serde_json::Value;
