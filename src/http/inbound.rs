@@ -1,5 +1,6 @@
 //! A model request: read from HTTP, served by the proxy, answered over HTTP.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use actix_web::body::BoxBody;
@@ -49,7 +50,7 @@ pub(crate) async fn serve(
     log::debug!(request_id = &*id, path = endpoint.shown(); "Request received");
     let dialect = endpoint.protocol();
     let mut record = Record::begin(id.clone(), endpoint.shown(), snapshot.global.log_requests);
-    let query = endpoint_query(request.query_string());
+    let query = without_key(request.query_string());
     let opening = Opening {
         endpoint,
         model,
@@ -262,9 +263,12 @@ fn json(body: Bytes) -> HttpResponse {
 }
 
 /// What of a query a provider may see: everything but keys.
-fn endpoint_query(query: &str) -> String {
+fn without_key(query: &str) -> Cow<'_, str> {
+    if !query.contains("key=") {
+        return query.into();
+    }
     let pairs = query.split('&').filter(|pair| !pair.starts_with("key="));
-    pairs.collect::<Vec<_>>().join("&")
+    pairs.collect::<Vec<_>>().join("&").into()
 }
 
 /// The type of a body that is a form, where forms are taken.
