@@ -18,5 +18,6 @@ pub use request::{
     Effort, Format, Grammar, Media, MediaKind, Part, Request, Role, Sampling, Signed, Source, Tool,
     ToolCall, ToolChoice, ToolResult, Turn, Vendor,
 };
+pub(crate) use response::pieces;
 pub use response::{Collector, Response};
 pub use usage::Usage;

@@ -176,8 +176,8 @@ fn begun(block: Block) -> Part {
     }
 }
 
-/// Text in pieces, cut between characters.
-fn pieces(mut text: &str) -> impl Iterator<Item = &str> {
+/// Text in pieces of at most 4 KiB, cut between characters.
+pub(crate) fn pieces(mut text: &str) -> impl Iterator<Item = &str> {
     std::iter::from_fn(move || {
         if text.is_empty() {
             return None;

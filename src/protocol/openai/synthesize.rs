@@ -7,11 +7,8 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::{Endpoint, says_nothing, usage};
-use crate::chat::{Failure, FailureKind, Side, Usage};
+use crate::chat::{Failure, FailureKind, Side, Usage, pieces};
 use crate::protocol::estimate::Tally;
-
-/// The longest piece of text in one chunk, in bytes.
-const PIECE_MAX: usize = 4096;
 
 /// The members that every chunk repeats.
 const REPEATED: [&str; 5] = [
@@ -240,22 +237,6 @@ impl Frame {
             has_logprobs: choice.contains_key("logprobs"),
         }
     }
-}
-
-/// Text in pieces of at most [`PIECE_MAX`] bytes, cut between characters.
-fn pieces(mut text: &str) -> impl Iterator<Item = &str> {
-    std::iter::from_fn(move || {
-        if text.is_empty() {
-            return None;
-        }
-        let mut end = PIECE_MAX.min(text.len());
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        let (piece, rest) = text.split_at(end);
-        text = rest;
-        Some(piece)
-    })
 }
 
 /// Takes a call's arguments out and leaves an empty text. None at all are an empty object, and those
