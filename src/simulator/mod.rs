@@ -6,6 +6,8 @@
 //! The demo, the tests and the benchmark use it, so it can be both fast and malicious; that is why it
 //! writes its bytes itself instead of using a web framework that would refuse to misbehave.
 //!
+//! The dialects of other vendors are spoken from [recordings](Recording).
+//!
 //! It knows nothing of the gateway, and it is no model: it does not read what it is asked beyond the
 //! fields that shape an answer (`model`, `stream`, `n`, and so on).
 //!
@@ -22,8 +24,10 @@ use tokio_rustls::TlsAcceptor;
 
 mod answer;
 mod counters;
+mod dialect;
 mod embeddings;
 mod openai;
+mod recording;
 mod request;
 mod script;
 mod server;
@@ -33,6 +37,8 @@ mod tests;
 
 pub use answer::{Answer, Streaming, ToolCall, UsageInStream, Writes};
 pub use counters::{Recorded, Seen};
+pub use dialect::Dialect;
+pub use recording::Recording;
 pub use script::{Act, Behavior};
 
 use counters::Counters;

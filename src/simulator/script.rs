@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::answer::Answer;
+use super::recording::Recording;
 
 /// What happens to one request.
 #[derive(Clone, Debug)]
@@ -17,6 +18,8 @@ use super::answer::Answer;
 pub enum Act {
     /// Answer it.
     Answer(Answer),
+    /// Answer it in the bytes of a recording, in whatever dialect.
+    Recorded(Box<Recording>),
     /// Answer with this status, these headers and this body, whatever was asked.
     Status {
         /// HTTP status.
@@ -147,6 +150,9 @@ impl Act {
             Act::Answer(Answer { headers, .. }) | Act::Status { headers, .. } => {
                 headers.push((name.into(), value.into()));
             }
+            Act::Recorded(recording) => {
+                recording.manner.headers.push((name.into(), value.into()));
+            }
             Act::Delay(_, act) | Act::Interim(_, act) | Act::CloseIdle(act) => {
                 let inner = std::mem::replace(&mut **act, Act::Hang);
                 **act = inner.with_header(name, value);
@@ -176,7 +182,7 @@ pub struct Behavior {
     pub seed: u64,
     /// Who answers, in the `Server` header.
     pub name: String,
-    /// The bearer key that requests must carry; any when `None`.
+    /// The key that requests must carry, in the header of any vendor; any when `None`.
     pub key: Option<String>,
     /// What `/models` lists.
     pub models: Vec<String>,
@@ -240,7 +246,7 @@ impl Behavior {
         self
     }
 
-    /// Answers 401 to a request without this bearer key.
+    /// Answers 401 to a request without this key: as `Authorization: Bearer`, `x-api-key` or `x-goog-api-key`.
     pub fn requiring_key(mut self, key: impl Into<String>) -> Behavior {
         self.key = Some(key.into());
         self

@@ -11,6 +11,7 @@ use tokio_rustls::server::TlsStream;
 use super::Shared;
 use super::answer::{Answer, Fault, Writes};
 use super::counters::{End, InFlight};
+use super::dialect::Dialect;
 use super::openai::{self, Reply};
 use super::request::Request;
 use super::script::{Act, Behavior, Turn};
@@ -70,6 +71,12 @@ enum Done {
     Close,
 }
 
+/// What came of a reply.
+enum Given {
+    Whole(End),
+    Instead(Act),
+}
+
 /// Why an act was not played to its end.
 enum Broken {
     /// The peer left.
@@ -94,7 +101,7 @@ impl<S: Socket> Connection<'_, S> {
         }
         let Turn { act, behavior } = self.shared.script.lock().turn();
         let act = match &behavior.key {
-            Some(key) if !carries_key(&request, key) => Act::status(401),
+            Some(key) if !carries_key(&request, key) => refusal(&request),
             _ => act,
         };
         let keep_alive = request.keep_alive;
@@ -143,18 +150,21 @@ impl<S: Socket> Connection<'_, S> {
                     done = Done::Close;
                     *then
                 }
-                Act::Answer(answer) => match openai::reply(&answer, behavior, request) {
-                    Reply::Whole(body) => {
-                        let end = self.send_whole(&answer, behavior, &body).await?;
-                        return Ok((end, done));
+                Act::Answer(answer) => {
+                    let reply = openai::reply(&answer, behavior, request);
+                    match self.give(reply, &answer, behavior, exchange).await? {
+                        Given::Whole(end) => return Ok((end, done)),
+                        Given::Instead(act) => act,
                     }
-                    Reply::Events(events) => {
-                        exchange.streams();
-                        let end = self.send_events(&answer, behavior, &events).await?;
-                        return Ok((end, done));
+                }
+                Act::Recorded(recording) => {
+                    let reply = recording.reply(request);
+                    let manner = &recording.manner;
+                    match self.give(reply, manner, behavior, exchange).await? {
+                        Given::Whole(end) => return Ok((end, done)),
+                        Given::Instead(act) => act,
                     }
-                    Reply::Instead(act) => *act,
-                },
+                }
                 Act::Status {
                     status,
                     headers,
@@ -183,6 +193,27 @@ impl<S: Socket> Connection<'_, S> {
                     return Ok((end_of(bytes.starts_with(b"HTTP/1.1 2")), Done::Close));
                 }
             };
+        }
+    }
+
+    async fn give(
+        &mut self,
+        reply: Reply,
+        manner: &Answer,
+        behavior: &Behavior,
+        exchange: &mut InFlight<'_>,
+    ) -> Result<Given, Broken> {
+        match reply {
+            Reply::Whole(body) => {
+                let end = self.send_whole(manner, behavior, &body).await?;
+                Ok(Given::Whole(end))
+            }
+            Reply::Events(events) => {
+                exchange.streams();
+                let end = self.send_events(manner, behavior, &events).await?;
+                Ok(Given::Whole(end))
+            }
+            Reply::Instead(act) => Ok(Given::Instead(*act)),
         }
     }
 
@@ -304,8 +335,15 @@ impl<S: Socket> Connection<'_, S> {
 }
 
 fn carries_key(request: &Request, key: &str) -> bool {
-    let bearer = request.received.header("authorization");
-    bearer.and_then(|value| value.strip_prefix("Bearer ")) == Some(key)
+    let header = |name| request.received.header(name);
+    let bearer = header("authorization").and_then(|value| value.strip_prefix("Bearer "));
+    [bearer, header("x-api-key"), header("x-goog-api-key")].contains(&Some(key))
+}
+
+/// 401 in the form of the API that was called.
+fn refusal(request: &Request) -> Act {
+    let dialect = Dialect::of_path(request.path()).unwrap_or(Dialect::OpenAi);
+    Act::error_of(dialect, 401, "simulated status 401")
 }
 
 fn end_of(answered: bool) -> End {

@@ -15,7 +15,7 @@ fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-fn post(path: &str, body: &Value) -> String {
+pub(super) fn post(path: &str, body: &Value) -> String {
     let body = body.to_string();
     format!(
         "POST {path} HTTP/1.1\r\nhost: sim\r\ncontent-length: {}\r\n\r\n{body}",
@@ -35,7 +35,10 @@ async fn connect(simulator: &Simulator) -> TcpStream {
 }
 
 /// Sends a request on a connection of its own, and reads until the simulator closes it or pauses for long.
-async fn exchange(simulator: &Simulator, request: &str) -> (String, std::io::Result<()>) {
+pub(super) async fn exchange(
+    simulator: &Simulator,
+    request: &str,
+) -> (String, std::io::Result<()>) {
     let request = request.replacen("\r\n", "\r\nconnection: close\r\n", 1);
     let mut socket = connect(simulator).await;
     socket.write_all(request.as_bytes()).await.unwrap();
@@ -70,7 +73,7 @@ fn body_of(received: &str) -> Value {
 }
 
 /// The payloads of a chunked stream's events, and whether the coding was ended properly.
-fn events_of(received: &str) -> (Vec<String>, bool) {
+pub(super) fn events_of(received: &str) -> (Vec<String>, bool) {
     let (_, mut rest) = received.split_once("\r\n\r\n").unwrap();
     let mut text = String::new();
     let mut whole = false;
