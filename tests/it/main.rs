@@ -32,6 +32,7 @@ mod periods;
 mod quota;
 mod reload;
 mod sdk;
+mod sdk_fixtures;
 mod streaming;
 mod support;
 mod surface;

@@ -4,6 +4,9 @@ pub mod gateway;
 pub mod http;
 pub mod load;
 pub mod pair;
+pub mod recorded;
+pub mod scripts;
+pub mod strict;
 
 pub use gateway::{Gateway, global, model, provider};
 
