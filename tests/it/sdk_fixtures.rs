@@ -53,8 +53,15 @@ async fn the_fixtures_are_what_the_sdks_expect() {
     // The checks of what the gateway sends must not be stricter than what the SDKs send.
     for (dialect, simulator) in simulators {
         for request in simulator.requests() {
-            strict::check(dialect, &request.path, &request.headers, &request.body)
-                .unwrap_or_else(|error| panic!("{dialect:?} {}: {error}\n{:#}", request.path, request.json()));
+            strict::check(dialect, &request.path, &request.headers, &request.body).unwrap_or_else(
+                |error| {
+                    panic!(
+                        "{dialect:?} {}: {error}\n{:#}",
+                        request.path,
+                        request.json()
+                    )
+                },
+            );
         }
     }
 }

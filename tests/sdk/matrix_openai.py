@@ -79,15 +79,12 @@ class Chat(matrix.Client):
         request = self.request(model, ask)
         thinking = []
         with sdk(model).chat.completions.stream(**request, stream_options=options) as stream:
-            try:
-                for event in stream:
-                    if event.type == "chunk":
-                        for choice in event.chunk.choices:
-                            thinking.append(getattr(choice.delta, "reasoning_content", None) or "")
-                completion = stream.get_final_completion()
-            except (openai.LengthFinishReasonError, openai.ContentFilterFinishReasonError):
-                completion = stream.current_completion_snapshot
-        answer = self.answer(completion)
+            for event in stream:
+                if event.type == "chunk":
+                    for choice in event.chunk.choices:
+                        thinking.append(getattr(choice.delta, "reasoning_content", None) or "")
+            # The final completion is refused to us where a filter or the length ended it.
+            answer = self.answer(stream.current_completion_snapshot)
         answer.thinking = "".join(thinking)
         return answer
 

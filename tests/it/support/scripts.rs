@@ -24,7 +24,7 @@ impl Language {
             }
             Language::Node => {
                 let mut command = Command::new("node");
-                command.arg("--test-reporter=spec");
+                command.arg("--test-reporter=dot");
                 command.arg(scripts.join(format!("{name}.mjs")));
                 command.env("SDK_DIR", installed("target/sdk-node"));
                 command

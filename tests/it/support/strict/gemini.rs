@@ -1,0 +1,390 @@
+//! Gemini.
+
+use std::collections::HashSet;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use serde_json::Value;
+
+use super::{Checked, base64, ensure, list, name, object, one_of, schema, text, within};
+
+const KNOWN: [&str; 10] = [
+    "contents",
+    "systemInstruction",
+    "generationConfig",
+    "tools",
+    "toolConfig",
+    "safetySettings",
+    "cachedContent",
+    "labels",
+    "store",
+    "serviceTier",
+];
+const CONFIG: [&str; 22] = [
+    "maxOutputTokens",
+    "temperature",
+    "topP",
+    "topK",
+    "stopSequences",
+    "seed",
+    "candidateCount",
+    "presencePenalty",
+    "frequencyPenalty",
+    "responseLogprobs",
+    "logprobs",
+    "responseMimeType",
+    "responseSchema",
+    "responseJsonSchema",
+    "responseModalities",
+    "thinkingConfig",
+    "mediaResolution",
+    "speechConfig",
+    "imageConfig",
+    "enableEnhancedCivicAnswers",
+    "routingConfig",
+    "audioTimestamp",
+];
+/// What stands for a signature that nobody has.
+const DUMMY: &str = "skip_thought_signature_validator";
+
+pub fn request(path: &str, query: &str, body: &Value) -> Checked {
+    let (_, action) = path.rsplit_once(':').unwrap_or_default();
+    match action {
+        "countTokens" => {
+            object(body, "body", &["contents", "generateContentRequest"])?;
+            match body.get("generateContentRequest") {
+                Some(request) => {
+                    text(&request["model"], "model")?;
+                    let mut request = request.clone();
+                    request
+                        .as_object_mut()
+                        .map(|members| members.remove("model"));
+                    generate(&request)
+                }
+                None => contents(list(&body["contents"], "contents")?),
+            }
+        }
+        "embedContent" => embed(body),
+        "batchEmbedContents" => {
+            object(body, "body", &["requests"])?;
+            list(&body["requests"], "requests")?
+                .iter()
+                .try_for_each(embed)
+        }
+        "streamGenerateContent" => {
+            ensure(
+                query.split('&').any(|pair| pair == "alt=sse"),
+                "query",
+                "asks for no events",
+            )?;
+            generate(body)
+        }
+        _ => generate(body),
+    }
+}
+
+fn embed(request: &Value) -> Checked {
+    let known = [
+        "model",
+        "content",
+        "taskType",
+        "title",
+        "outputDimensionality",
+        "embedContentConfig",
+    ];
+    object(request, "request", &known)?;
+    let model = text(&request["model"], "model")?;
+    ensure(
+        model.starts_with("models/"),
+        "model",
+        "does not begin with models/",
+    )?;
+    for part in list(&request["content"]["parts"], "content")? {
+        text(&part["text"], "content")?;
+    }
+    Ok(())
+}
+
+fn generate(body: &Value) -> Checked {
+    object(body, "body", &KNOWN)?;
+    if let Some(system) = body.get("systemInstruction") {
+        object(system, "systemInstruction", &["parts", "role"])?;
+        for part in list(&system["parts"], "systemInstruction")? {
+            object(part, "systemInstruction", &["text"])?;
+            text(&part["text"], "systemInstruction")?;
+        }
+    }
+    if let Some(config) = body.get("generationConfig") {
+        generation_config(config)?;
+    }
+    tools(body)?;
+    contents(list(&body["contents"], "contents")?)
+}
+
+fn generation_config(config: &Value) -> Checked {
+    object(config, "generationConfig", &CONFIG)?;
+    within(config, "temperature", 0.0, 2.0)?;
+    within(config, "topP", 0.0, 1.0)?;
+    within(config, "maxOutputTokens", 1.0, 1e7)?;
+    if let Some(stops) = config.get("stopSequences") {
+        let stops = list(stops, "stopSequences")?;
+        ensure(stops.len() <= 5, "stopSequences", "has more than five")?;
+    }
+    let schemas = ["responseSchema", "responseJsonSchema"].map(|name| config.get(name));
+    if let Some(schema) = schemas[0] {
+        schema::openapi(schema, "responseSchema")?;
+    }
+    ensure(
+        schemas.iter().flatten().count() < 2,
+        "responseSchema",
+        "is given twice",
+    )?;
+    if schemas.iter().any(Option::is_some) {
+        let json = config["responseMimeType"] == "application/json";
+        ensure(json, "responseMimeType", "must be JSON for a schema")?;
+    }
+    if let Some(thinking) = config.get("thinkingConfig") {
+        let known = ["includeThoughts", "thinkingBudget", "thinkingLevel"];
+        object(thinking, "thinkingConfig", &known)?;
+        let both =
+            thinking.get("thinkingBudget").is_some() && thinking.get("thinkingLevel").is_some();
+        ensure(!both, "thinkingConfig", "has both a budget and a level")?;
+        if let Some(level) = thinking.get("thinkingLevel") {
+            one_of(
+                level,
+                "thinkingLevel",
+                &["MINIMAL", "LOW", "MEDIUM", "HIGH", "XHIGH"],
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn tools(body: &Value) -> Checked {
+    let mut names = HashSet::new();
+    if let Some(tools) = body.get("tools") {
+        for tool in list(tools, "tools")? {
+            let Some(functions) = tool.get("functionDeclarations") else {
+                continue;
+            };
+            for function in list(functions, "functionDeclarations")? {
+                let known = [
+                    "name",
+                    "description",
+                    "parameters",
+                    "parametersJsonSchema",
+                    "response",
+                    "responseJsonSchema",
+                    "behavior",
+                ];
+                object(function, "function", &known)?;
+                let called = function_name(&function["name"])?;
+                ensure(names.insert(called), "tools", "has a name twice")?;
+                let schemas = ["parameters", "parametersJsonSchema"].map(|name| function.get(name));
+                match schemas {
+                    [Some(_), Some(_)] => return Err(format!("{called}: has two schemas")),
+                    [Some(parameters), _] => schema::openapi(parameters, called)?,
+                    [_, Some(parameters)] => schema::of_object(parameters, called)?,
+                    _ => {}
+                }
+            }
+        }
+    }
+    let Some(config) = body.get("toolConfig") else {
+        return Ok(());
+    };
+    ensure(body.get("tools").is_some(), "toolConfig", "needs tools")?;
+    let calling = &config["functionCallingConfig"];
+    object(
+        calling,
+        "functionCallingConfig",
+        &[
+            "mode",
+            "allowedFunctionNames",
+            "streamFunctionCallArguments",
+        ],
+    )?;
+    let mode = one_of(
+        &calling["mode"],
+        "mode",
+        &["AUTO", "ANY", "NONE", "VALIDATED"],
+    )?;
+    if let Some(allowed) = calling.get("allowedFunctionNames") {
+        ensure(
+            ["ANY", "VALIDATED"].contains(&mode),
+            "allowedFunctionNames",
+            "needs the mode ANY",
+        )?;
+        for allowed in list(allowed, "allowedFunctionNames")? {
+            let known = allowed.as_str().is_some_and(|name| names.contains(name));
+            ensure(known, "allowedFunctionNames", "names no function")?;
+        }
+    }
+    Ok(())
+}
+
+fn function_name(value: &Value) -> Result<&str, String> {
+    let called = name(value, "function.name", "_.:-", 128)?;
+    let fine = called.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    ensure(
+        fine,
+        "function.name",
+        "begins with neither a letter nor an underscore",
+    )?;
+    Ok(called)
+}
+
+fn contents(contents: &[Value]) -> Checked {
+    let is_model = |content: &Value| content["role"] == "model";
+    ensure(
+        !is_model(&contents[0]),
+        "contents",
+        "begin with the model's",
+    )?;
+    ensure(
+        !contents.last().is_some_and(is_model),
+        "contents",
+        "end with the model's",
+    )?;
+    let says = |content: &Value| {
+        let parts = content["parts"].as_array();
+        parts.is_some_and(|parts| {
+            parts
+                .iter()
+                .any(|part| part.get("functionResponse").is_none())
+        })
+    };
+    // Signatures are asked for since the user last said something.
+    let begun = contents
+        .iter()
+        .rposition(|content| !is_model(content) && says(content));
+    let mut open: Vec<(&Value, &Value)> = Vec::new();
+    for (index, content) in contents.iter().enumerate() {
+        let at = &format!("contents[{index}]");
+        object(content, at, &["role", "parts"])?;
+        if let Some(role) = content.get("role") {
+            one_of(role, at, &["user", "model", "function"])?;
+        }
+        let parts = list(&content["parts"], at)?;
+        let mut answered = Vec::new();
+        let mut called = Vec::new();
+        for part in parts {
+            self::part(part, is_model(content), at)?;
+            if let Some(call) = part.get("functionCall") {
+                let signed = part.get("thoughtSignature").is_some();
+                let needed = called.is_empty() && begun.is_some_and(|begun| index > begun);
+                ensure(
+                    signed || !needed,
+                    at,
+                    "functionCall is missing a thought_signature",
+                )?;
+                called.push((&call["name"], &call["id"]));
+            }
+            if let Some(response) = part.get("functionResponse") {
+                answered.push((&response["name"], &response["id"]));
+            }
+        }
+        ensure(
+            answered == open,
+            at,
+            &format!("function responses {answered:?} are not those of the calls {open:?}"),
+        )?;
+        open = called;
+    }
+    ensure(open.is_empty(), "contents", "end with calls")
+}
+
+fn part(part: &Value, of_model: bool, at: &str) -> Checked {
+    const DATA: [&str; 7] = [
+        "text",
+        "inlineData",
+        "fileData",
+        "functionCall",
+        "functionResponse",
+        "executableCode",
+        "codeExecutionResult",
+    ];
+    let known = [
+        &DATA[..],
+        &[
+            "thought",
+            "thoughtSignature",
+            "videoMetadata",
+            "mediaResolution",
+        ],
+    ]
+    .concat();
+    let members = object(part, at, &known)?;
+    let kinds = DATA
+        .iter()
+        .filter(|kind| members.contains_key(**kind))
+        .count();
+    ensure(kinds == 1, at, "a part is of exactly one kind")?;
+    if let Some(signature) = part.get("thoughtSignature") {
+        ensure(of_model, at, "the user signs nothing")?;
+        ensure(
+            is_signature(signature),
+            at,
+            &format!("invalid thought_signature {signature}"),
+        )?;
+    } else if let Some(said) = part.get("text") {
+        ensure(
+            said.as_str().is_some_and(|said| !said.is_empty()),
+            at,
+            "has an empty text",
+        )?;
+    }
+    if let Some(data) = part.get("inlineData") {
+        object(data, at, &["mimeType", "data", "displayName"])?;
+        text(&data["mimeType"], at)?;
+        let url_safe = URL_SAFE.decode(text(&data["data"], at)?).is_ok();
+        ensure(
+            url_safe || base64(&data["data"], at).is_ok(),
+            at,
+            "is no base64",
+        )?;
+    }
+    if let Some(call) = part.get("functionCall") {
+        ensure(of_model, at, "the user calls nothing")?;
+        object(call, at, &["id", "name", "args"])?;
+        function_name(&call["name"])?;
+        ensure(
+            call["args"].is_object() || call["args"].is_null(),
+            at,
+            "args are no object",
+        )?;
+    }
+    if let Some(response) = part.get("functionResponse") {
+        ensure(!of_model, at, "the model responds to nothing")?;
+        object(
+            response,
+            at,
+            &[
+                "id",
+                "name",
+                "response",
+                "parts",
+                "willContinue",
+                "scheduling",
+            ],
+        )?;
+        function_name(&response["name"])?;
+        ensure(
+            response["response"].is_object(),
+            at,
+            "response is no object",
+        )?;
+    }
+    Ok(())
+}
+
+/// Whether it is what the recorded answers hold, in either alphabet, or the stand-in.
+fn is_signature(value: &Value) -> bool {
+    let Some(text) = value.as_str() else {
+        return false;
+    };
+    let decoded = STANDARD.decode(text).or_else(|_| URL_SAFE.decode(text));
+    text == DUMMY
+        || decoded
+            .is_ok_and(|bytes| bytes == DUMMY.as_bytes() || bytes.starts_with(b"\x0a\x96\x01"))
+}

@@ -1,0 +1,76 @@
+//! JSON Schemas, and Google's own narrower kind of them.
+
+use serde_json::Value;
+
+use super::{Checked, ensure};
+
+/// What tools of most vendors need: a schema of an object.
+pub fn of_object(schema: &Value, at: &str) -> Checked {
+    ensure(schema.is_object(), at, "is no schema")?;
+    ensure(schema["type"] == "object", at, "is not of type object")
+}
+
+/// Google's `Schema`, which refuses every word that it does not know.
+pub fn openapi(schema: &Value, at: &str) -> Checked {
+    const KNOWN: [&str; 22] = [
+        "type",
+        "format",
+        "title",
+        "description",
+        "nullable",
+        "enum",
+        "maxItems",
+        "minItems",
+        "properties",
+        "required",
+        "minProperties",
+        "maxProperties",
+        "minLength",
+        "maxLength",
+        "pattern",
+        "example",
+        "anyOf",
+        "propertyOrdering",
+        "default",
+        "items",
+        "minimum",
+        "maximum",
+    ];
+    const TYPES: [&str; 7] = [
+        "STRING", "NUMBER", "INTEGER", "BOOLEAN", "ARRAY", "OBJECT", "NULL",
+    ];
+    super::object(schema, at, &KNOWN)?;
+    let kind = schema["type"].as_str().unwrap_or_default().to_uppercase();
+    let fine =
+        TYPES.contains(&kind.as_str()) || schema["type"].is_null() && schema["anyOf"].is_array();
+    ensure(fine, at, "has no type")?;
+    let properties = schema["properties"].as_object();
+    if kind == "OBJECT" {
+        let some = properties.is_some_and(|properties| !properties.is_empty());
+        ensure(some, at, "should be non-empty for OBJECT type")?;
+    }
+    for (name, property) in properties.into_iter().flatten() {
+        openapi(property, &format!("{at}.{name}"))?;
+    }
+    for name in schema["required"].as_array().into_iter().flatten() {
+        let known = name
+            .as_str()
+            .and_then(|name| properties?.get(name))
+            .is_some();
+        ensure(known, at, &format!("required {name} is not defined"))?;
+    }
+    for word in schema["enum"].as_array().into_iter().flatten() {
+        ensure(
+            word.is_string() && kind == "STRING",
+            at,
+            "enum is only for texts",
+        )?;
+    }
+    for part in schema["anyOf"].as_array().into_iter().flatten() {
+        openapi(part, at)?;
+    }
+    match &schema["items"] {
+        Value::Null => ensure(kind != "ARRAY", at, "has no items"),
+        items => openapi(items, &format!("{at}[]")),
+    }
+}
