@@ -52,6 +52,17 @@ function chatRequest(model, ask) {
   return request;
 }
 
+/// A message without what the helpers of the SDK add to it.
+function sent({ parsed, tool_calls, ...message }) {
+  if (tool_calls?.length)
+    message.tool_calls = tool_calls.map(({ id, type, function: { name, arguments: args } }) => ({
+      id,
+      type,
+      function: { name, arguments: args },
+    }));
+  return message;
+}
+
 function chatAnswer(completion) {
   assert.equal(completion.choices.length, 1);
   const [{ message, finish_reason }] = completion.choices;
@@ -73,7 +84,7 @@ function chatAnswer(completion) {
       cached: usage.prompt_tokens_details?.cached_tokens ?? 0,
       reasoning: usage.completion_tokens_details?.reasoning_tokens ?? 0,
     },
-    native: message,
+    native: sent(message),
   };
 }
 

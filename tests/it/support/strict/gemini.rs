@@ -48,6 +48,7 @@ const CONFIG: [&str; 22] = [
 const DUMMY: &str = "skip_thought_signature_validator";
 
 pub fn request(path: &str, query: &str, body: &Value) -> Checked {
+    let body = &camel(body);
     let (_, action) = path.rsplit_once(':').unwrap_or_default();
     match action {
         "countTokens" => {
@@ -80,6 +81,39 @@ pub fn request(path: &str, query: &str, body: &Value) -> Checked {
             generate(body)
         }
         _ => generate(body),
+    }
+}
+
+/// The same with camelCase names, which mean the same to Google: the Python SDK mixes both.
+fn camel(value: &Value) -> Value {
+    const OPAQUE: [&str; 6] = [
+        "args",
+        "response",
+        "parameters",
+        "parametersJsonSchema",
+        "responseSchema",
+        "responseJsonSchema",
+    ];
+    let rename = |name: &str| {
+        let mut words = name.split('_');
+        let mut renamed = words.next().unwrap_or_default().to_owned();
+        for word in words {
+            let (first, rest) = word.split_at(word.len().min(1));
+            renamed += &(first.to_uppercase() + rest);
+        }
+        renamed
+    };
+    match value {
+        Value::Array(items) => items.iter().map(camel).collect(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| (rename(name), value))
+            .map(|(name, value)| match OPAQUE.contains(&name.as_str()) {
+                true => (name, value.clone()),
+                false => (name, camel(value)),
+            })
+            .collect(),
+        other => other.clone(),
     }
 }
 

@@ -3,7 +3,7 @@
 //! The rules are the vendors', and at times more than these: a vendor that forgives today may not tomorrow.
 //! Signatures must be those of the recorded answers, because a vendor recognizes its own.
 
-use api_gateway::simulator::Dialect;
+use api_gateway::simulator::{Dialect, Simulator};
 use base64::Engine;
 use serde_json::{Map, Value};
 
@@ -17,6 +17,20 @@ mod tests;
 
 /// What is wrong, and where.
 pub type Checked = Result<(), String>;
+
+/// What these providers would have refused of what they were asked, with the reasons; nothing if all is fine.
+pub fn refused(providers: &[(Dialect, String, Simulator)]) -> String {
+    let mut refused = String::new();
+    for (dialect, name, provider) in providers {
+        for request in provider.requests() {
+            if let Err(error) = check(*dialect, &request.path, &request.headers, &request.body) {
+                let body = String::from_utf8_lossy(&request.body);
+                refused += &format!("{name} {}: {error}\n  {body:.2000}\n", request.path);
+            }
+        }
+    }
+    refused
+}
 
 /// Checks a request to a provider of this dialect.
 pub fn check(dialect: Dialect, path: &str, headers: &[(String, String)], body: &[u8]) -> Checked {

@@ -253,7 +253,7 @@ fn gemini() {
                 {"role": "model", "parts": [
                     {"text": "", "thoughtSignature": signature},
                     {"functionCall": {"name": "f", "args": {}, "id": "a"}, "thoughtSignature": signature},
-                    {"functionCall": {"name": "g"}},
+                    {"function_call": {"name": "g"}},
                 ]},
                 {"role": "user", "parts": [
                     {"functionResponse": {"name": "f", "id": "a", "response": {"output": "1"}}},
@@ -265,7 +265,7 @@ fn gemini() {
     case.run(&[
         ("/model", json!("m"), "unknown field"),
         ("/stream", json!(true), "unknown field"),
-        ("/system_instruction", json!({}), "unknown field"),
+        ("/other_thing", json!({}), "unknown field"),
         ("/systemInstruction/parts", json!([]), "is empty"),
         (
             "/generationConfig/responseMimeType",
