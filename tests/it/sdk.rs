@@ -2,12 +2,12 @@
 //!
 //! `tests/setup` installs the SDKs; the checks themselves are in `tests/sdk/`.
 
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use api_gateway::simulator::{Act, Answer, Behavior, Simulator};
 use serde_json::{Map, Value, json};
 
+use crate::support::scripts::{installed, root};
 use crate::support::{Gateway, global, provider};
 
 const KEY: &str = "sk-of-the-client";
@@ -121,18 +121,4 @@ impl Setup {
             String::from_utf8_lossy(&output.stderr),
         );
     }
-}
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn installed(path: &str) -> PathBuf {
-    let path = root().join(path);
-    assert!(
-        path.exists(),
-        "{} is missing: run tests/setup",
-        path.display()
-    );
-    path
 }

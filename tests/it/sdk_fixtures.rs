@@ -9,10 +9,11 @@ use crate::support::recorded::{cases, error_midway, folder, recording};
 use crate::support::scripts::{Language, run_all};
 use crate::support::strict;
 
-const KEY: &str = "sk-of-the-client";
+/// The key of the clients.
+pub const KEY: &str = "sk-of-the-client";
 
 /// The statuses that vendors fail with.
-const STATUSES: [u16; 9] = [400, 401, 403, 404, 413, 429, 500, 503, 529];
+pub const STATUSES: [u16; 9] = [400, 401, 403, 404, 413, 429, 500, 503, 529];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn the_fixtures_are_what_the_sdks_expect() {
@@ -24,11 +25,7 @@ async fn the_fixtures_are_what_the_sdks_expect() {
             acts.push((case.clone(), recording(dialect, &case).into()));
         }
         for status in STATUSES {
-            let act = match status {
-                429 => Act::rate_limited_by(dialect, 7),
-                _ => Act::error_of(dialect, status, &format!("simulated status {status}")),
-            };
-            acts.push((format!("error-{status}"), act));
+            acts.push((format!("error-{status}"), failure(dialect, status)));
         }
         acts.push(("error-midway".into(), error_midway(dialect).into()));
         for (case, act) in acts {
@@ -41,6 +38,7 @@ async fn the_fixtures_are_what_the_sdks_expect() {
     }
     let matrix = json!({
         "key": KEY,
+        "clients": Dialect::ALL.map(Dialect::name),
         "gateway": null,
         "cases": folder().join("cases.json"),
         "models": endpoints.keys().collect::<Vec<_>>(),
@@ -53,6 +51,14 @@ async fn the_fixtures_are_what_the_sdks_expect() {
     // The checks of what the gateway sends must not be stricter than what the SDKs send.
     let refused = strict::refused(&simulators);
     assert!(refused.is_empty(), "{refused}");
+}
+
+/// How a vendor fails with a status.
+pub fn failure(dialect: Dialect, status: u16) -> Act {
+    match status {
+        429 => Act::rate_limited_by(dialect, 7),
+        _ => Act::error_of(dialect, status, &format!("simulated status {status}")),
+    }
 }
 
 /// Every script in every language, for this matrix.

@@ -7,6 +7,7 @@ A script describes its SDK as a `Client`, and `checks` makes the test cases of i
 
 import json
 import os
+import sys
 import unittest
 from dataclasses import dataclass, field
 
@@ -90,6 +91,7 @@ class Answer:
     refusal: str = ""
     calls: list = field(default_factory=list)  # (id, name, arguments)
     finish: str = ""  # stop, tools, length, filter
+    model: str = ""
     usage: dict = field(default_factory=dict)  # input, output, cached, reasoning
     native: object = None  # what the SDK's user puts into the next request
 
@@ -155,6 +157,8 @@ class Client:
 
 def checks(client):
     """The test cases of a client: two ways to ask, and what does not depend on the way."""
+    if client.dialect not in MATRIX["clients"]:
+        return None
 
     class Both(unittest.TestCase):
         maxDiff = None
@@ -172,6 +176,9 @@ def checks(client):
                     with self.subTest(provider=provider, way=way.__name__):
                         answer = way(f"{provider}/{case}", ask)
                         self.check(CASES[case], answer)
+                        if provider != client.dialect:
+                            # Translated answers are by the model that was asked for.
+                            self.assertEqual(answer.model, f"{provider}/{case}")
                         seen += 1
                         yield provider, answer
             self.assertTrue(seen or case == "refusal")
@@ -354,7 +361,7 @@ def checks(client):
 
         def test_models(self):
             names, one = client.models()
-            self.assertLessEqual({"openai/hello", "gemini/long"}, set(names))
+            self.assertEqual(set(MATRIX["models"]) - set(names), set())
             self.assertEqual(one, "openai/hello")
 
     name = "".join(part.title() for part in type(client).__name__.split("_"))
@@ -363,4 +370,6 @@ def checks(client):
 
 
 def main():
-    unittest.main(argv=["matrix"])
+    # Without a wanted client there is nothing to run, which newer versions take for a failure.
+    if any(check for name, check in vars(sys.modules["__main__"]).items() if name.endswith("Checks")):
+        unittest.main(argv=["matrix"])

@@ -37,8 +37,9 @@ function request(model, ask) {
 function answerOf(message) {
   assert.equal(message.type, "message");
   assert.equal(message.role, "assistant");
-  const answer = { text: "", thinking: "", refusal: "", calls: [], native: message.content };
-  for (const block of message.content) {
+  const { model, content } = message;
+  const answer = { model, text: "", thinking: "", refusal: "", calls: [], native: content };
+  for (const block of content) {
     if (block.type === "text") answer.text += block.text;
     else if (block.type === "thinking") {
       assert.equal(typeof block.signature, "string");

@@ -71,7 +71,7 @@ class Messages(matrix.Client):
 
     def answer(self, message):
         assert message.type == "message" and message.role == "assistant" and message.id
-        answer = Answer()
+        answer = Answer(model=message.model)
         for block in message.content:
             if block.type == "text":
                 answer.text += block.text

@@ -43,7 +43,7 @@ function request(model, ask) {
 }
 
 function answerOf(responses) {
-  const answer = { text: "", thinking: "", refusal: "", calls: [] };
+  const answer = { model: responses.at(-1).modelVersion, text: "", thinking: "", refusal: "", calls: [] };
   const parts = [];
   let finish;
   for (const response of responses) {

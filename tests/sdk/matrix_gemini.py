@@ -67,7 +67,7 @@ class Generate(matrix.Client):
         return self.answer(list(sdk(model).models.generate_content_stream(**self.request(model, ask))))
 
     def answer(self, responses):
-        answer, parts, finish = Answer(), [], None
+        answer, parts, finish = Answer(model=responses[-1].model_version), [], None
         for response in responses:
             assert isinstance(response, types.GenerateContentResponse)
             assert response.response_id and response.model_version

@@ -70,6 +70,7 @@ function chatAnswer(completion) {
   const { usage } = completion;
   assert.equal(usage.total_tokens, usage.prompt_tokens + usage.completion_tokens);
   return {
+    model: completion.model,
     text: message.content ?? "",
     thinking: message.reasoning_content ?? "",
     refusal: message.refusal ?? "",
@@ -165,7 +166,7 @@ function refuse(event) {
 function responsesAnswer(response) {
   assert.equal(response.object, "response");
   assert.equal(response.error, null);
-  const answer = { text: "", thinking: "", refusal: "", calls: [], native: [] };
+  const answer = { model: response.model, text: "", thinking: "", refusal: "", calls: [], native: [] };
   for (const item of response.output) {
     if (item.type === "message") {
       for (const part of item.content) {

@@ -109,6 +109,7 @@ class Chat(matrix.Client):
             thinking=getattr(message, "reasoning_content", None) or "",
             refusal=message.refusal or "",
             calls=calls,
+            model=completion.model,
             finish={"tool_calls": "tools", "content_filter": "filter"}.get(choice.finish_reason, choice.finish_reason),
             usage={
                 "input": usage.prompt_tokens,
@@ -217,7 +218,7 @@ class Responses(matrix.Client):
 
     def answer(self, response):
         assert response.object == "response" and response.id and response.error is None
-        answer = Answer(native=[])
+        answer = Answer(native=[], model=response.model)
         for item in response.output:
             # What the SDK's users do: the items go back as they came.
             answer.native.append(item.model_dump(exclude_none=True, exclude={"parsed_arguments": True, "status": True}))

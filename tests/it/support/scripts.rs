@@ -70,11 +70,13 @@ pub fn run_all(commands: Vec<Command>) -> Result<(), String> {
     }
 }
 
-fn root() -> &'static Path {
+/// The folder of the project.
+pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn installed(path: &str) -> PathBuf {
+/// A path that `tests/setup` makes.
+pub fn installed(path: &str) -> PathBuf {
     let path = root().join(path);
     assert!(
         path.exists(),
