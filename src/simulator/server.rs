@@ -74,7 +74,7 @@ enum Done {
 /// What came of a reply.
 enum Given {
     Whole(End),
-    Instead(Act),
+    Instead(Box<Act>),
 }
 
 /// Why an act was not played to its end.
@@ -154,7 +154,7 @@ impl<S: Socket> Connection<'_, S> {
                     let reply = openai::reply(&answer, behavior, request);
                     match self.give(reply, &answer, behavior, exchange).await? {
                         Given::Whole(end) => return Ok((end, done)),
-                        Given::Instead(act) => act,
+                        Given::Instead(act) => *act,
                     }
                 }
                 Act::Recorded(recording) => {
@@ -162,7 +162,7 @@ impl<S: Socket> Connection<'_, S> {
                     let manner = &recording.manner;
                     match self.give(reply, manner, behavior, exchange).await? {
                         Given::Whole(end) => return Ok((end, done)),
-                        Given::Instead(act) => act,
+                        Given::Instead(act) => *act,
                     }
                 }
                 Act::Status {
@@ -213,7 +213,7 @@ impl<S: Socket> Connection<'_, S> {
                 let end = self.send_events(manner, behavior, &events).await?;
                 Ok(Given::Whole(end))
             }
-            Reply::Instead(act) => Ok(Given::Instead(*act)),
+            Reply::Instead(act) => Ok(Given::Instead(act)),
         }
     }
 

@@ -119,11 +119,7 @@ fn output_config(body: &Value) -> Checked {
     if let Some(format) = config.get("format").filter(|format| !format.is_null()) {
         object(format, "format", &["type", "schema"])?;
         one_of(&format["type"], "format", &["json_schema"])?;
-        ensure(
-            format["schema"].is_object(),
-            "format.schema",
-            "is no schema",
-        )?;
+        schema::closed(&format["schema"], "format.schema")?;
     }
     Ok(())
 }

@@ -10,6 +10,34 @@ pub fn of_object(schema: &Value, at: &str) -> Checked {
     ensure(schema["type"] == "object", at, "is not of type object")
 }
 
+/// What Anthropic takes for the shape of an answer: objects that say that they have no further members.
+pub fn closed(schema: &Value, at: &str) -> Checked {
+    ensure(schema.is_object(), at, "is no schema")?;
+    let is_object = schema["type"] == "object" || schema["properties"].is_object();
+    let closed = schema["additionalProperties"] == false;
+    ensure(
+        closed || !is_object,
+        at,
+        "additionalProperties must be false",
+    )?;
+    for name in ["properties", "$defs"] {
+        for (name, part) in schema[name].as_object().into_iter().flatten() {
+            closed_part(part, &format!("{at}.{name}"))?;
+        }
+    }
+    for part in schema["anyOf"].as_array().into_iter().flatten() {
+        closed_part(part, at)?;
+    }
+    closed_part(&schema["items"], at)
+}
+
+fn closed_part(part: &Value, at: &str) -> Checked {
+    match part {
+        Value::Object(_) => closed(part, at),
+        _ => Ok(()),
+    }
+}
+
 /// Google's `Schema`, which refuses every word that it does not know.
 pub fn openapi(schema: &Value, at: &str) -> Checked {
     const KNOWN: [&str; 22] = [

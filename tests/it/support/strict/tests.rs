@@ -198,6 +198,11 @@ fn messages() {
         ),
         ("/stop_sequences", json!([" "]), "is blank"),
         ("/system", json!([]), "is empty"),
+        (
+            "/output_config",
+            json!({"format": {"type": "json_schema", "schema": {"type": "object"}}}),
+            "must be false",
+        ),
         ("/tools/0/input_schema", json!({}), "not of type object"),
         (
             "/messages/0",
