@@ -1,7 +1,7 @@
 // What every SDK must see of every provider, whichever dialects they speak: matrix.py in the other language,
 // with the same models and the same expectations.
 //
-// An ask is { turns, tools, schema, thinking, parameters }; a turn is ["user", text], ["image", text],
+// An ask is { turns, tools, choice, schema, thinking, parameters, key }; a turn is ["user", text], ["image", text],
 // ["answer", answer] or ["results", [[call, text], ...]]. An answer is { model, text, thinking, refusal, calls,
 // finish, usage, native }, where a call is { id, name, args } and native is what goes into the next request.
 
@@ -77,13 +77,14 @@ const STATUSES = {
 export const baseUrl = (model) => MATRIX.gateway ?? MATRIX.endpoints[model];
 const hello = (more) => ({ turns: [["user", "Héllo — 世界?"]], ...more });
 
-/// One client for each address.
+/// One client for each address and key.
 export function connecting(make) {
   const made = new Map();
-  return (model) => {
+  return (model, { key = KEY } = {}) => {
     const url = baseUrl(model);
-    if (!made.has(url)) made.set(url, make(url));
-    return made.get(url);
+    const name = `${key} ${url}`;
+    if (!made.has(name)) made.set(name, make(url, key));
+    return made.get(name);
   };
 }
 
@@ -150,11 +151,11 @@ export function checks(client) {
     for (const way of ways) check("tools-answer", await way(`${provider}/tools-answer`, { turns, tools: true, ...more }));
   }
 
-  function fails(name, providers, statuses, words = "") {
+  function fails(name, providers, statuses, words = "", more = {}) {
     for (const provider of providers) {
       for (const way of ways) {
-        test(`${name} of ${provider}, ${way.name}`, async () => {
-          await assert.rejects(way(`${provider}/${name}`, hello()), (error) => {
+        test(`${statuses} for ${name} of ${provider}, ${way.name}`, async () => {
+          await assert.rejects(way(`${provider}/${name}`, hello(more)), (error) => {
             assert.ok(client.isError(error), error);
             const status = client.statusOf(error);
             assert.ok(statuses.includes(status), `${status}: ${error}`);
@@ -192,6 +193,14 @@ export function checks(client) {
       assert.equal(usage.reasoning, 64);
     });
     each("long", hello());
+    for (const provider of providers("long")) {
+      test(`pieces of long of ${provider}`, async () => {
+        let count = 0;
+        for await (const piece of client.pieces(`${provider}/long`, hello())) count += piece ? 1 : 0;
+        // Nothing is put together on the way.
+        assert.ok(count > 390, `${count}`);
+      });
+    }
     each("length", hello({ parameters: true }));
     each("filter", hello());
     each("blocked", hello());
@@ -261,6 +270,8 @@ export function checks(client) {
     other("parameters", "hello", hello({ parameters: true }), ways);
     other("streams-only", "tools-thinking", hello({ tools: true, thinking: true }), ways);
     other("plain-only", "tools-thinking", hello({ tools: true, thinking: true }), ways);
+    other("choice", "tools-thinking", hello({ tools: true, choice: true }), ways);
+    fails("hello", providers("hello").slice(0, 1), [401], "", { key: "sk-wrong" });
     fails("knows", ["nobody"], [404]);
     fails("spent", providers("spent"), [429]);
     // One is enough: it takes its time.

@@ -105,6 +105,8 @@ class Ask:
     schema: bool = False
     thinking: bool = False
     parameters: bool = False
+    choice: bool = False  # of the first tool
+    key: str = KEY
     system: str = "You are brief."
 
 
@@ -217,6 +219,11 @@ def checks(client):
         def test_long(self):
             for _ in self.each("long", hello()):
                 pass
+            for provider in self.providers("long"):
+                with self.subTest(provider=provider):
+                    # Nothing is put together on the way.
+                    pieces = [piece for piece in client.pieces(f"{provider}/long", hello()) if piece]
+                    self.assertGreater(len(pieces), 390)
 
         def test_length(self):
             for _ in self.each("length", hello(parameters=True)):
@@ -286,11 +293,11 @@ def checks(client):
             for provider in self.providers("error-midway"):
                 self.breaks(f"{provider}/error-midway")
 
-        def fails(self, model, statuses, words=""):
+        def fails(self, model, statuses, words="", **more):
             for way in [client.ask, client.stream]:
                 with self.subTest(model=model, way=way.__name__):
                     with self.assertRaises(client.api_error) as caught:
-                        way(model, hello())
+                        way(model, hello(**more))
                     status = client.status_of(caught.exception)
                     self.assertIn(status, statuses)
                     if status in (400, 413):
@@ -346,6 +353,16 @@ def checks(client):
                 for way in [client.ask, client.stream]:
                     with self.subTest(provider=provider, way=way.__name__):
                         self.check(CASES["hello"], way(f"{provider}/parameters", hello(parameters=True)))
+
+        def test_choice_of_a_tool(self):
+            for provider in self.providers("choice"):
+                for way in [client.ask, client.stream]:
+                    with self.subTest(provider=provider, way=way.__name__):
+                        answer = way(f"{provider}/choice", hello(tools=True, choice=True))
+                        self.check(CASES["tools-thinking"], answer)
+
+        def test_wrong_keys(self):
+            self.fails(f"{next(self.providers('hello'))}/hello", {401}, key="sk-wrong")
 
         def test_unknown_models(self):
             self.fails("nobody/knows", {404})

@@ -1,10 +1,12 @@
 // The official Anthropic SDK.
 
 import assert from "node:assert/strict";
-import { IMAGE, KEY, SCHEMA, SYSTEM, TOOLS, checkClass, checks, connecting, sdk } from "./matrix.mjs";
+import { IMAGE, SCHEMA, SYSTEM, TOOLS, checkClass, checks, connecting, sdk } from "./matrix.mjs";
 
 const Anthropic = sdk("@anthropic-ai/sdk").default;
-const connect = connecting((baseURL) => new Anthropic({ baseURL, apiKey: KEY, maxRetries: 0, timeout: 20_000 }));
+const connect = connecting(
+  (baseURL, apiKey) => new Anthropic({ baseURL, apiKey, maxRetries: 0, timeout: 20_000 }),
+);
 
 function request(model, ask) {
   const messages = [];
@@ -27,6 +29,7 @@ function request(model, ask) {
   }
   const made = { model, max_tokens: 4096, messages, system: SYSTEM };
   if (ask.tools) made.tools = TOOLS.map(({ name, about, schema }) => ({ name, description: about, input_schema: schema }));
+  if (ask.choice) made.tool_choice = { type: "tool", name: "weather" };
   if (ask.schema) made.output_config = { format: { type: "json_schema", schema: SCHEMA } };
   if (ask.thinking) Object.assign(made, { thinking: { type: "enabled", budget_tokens: 2048 } });
   // This version of the API refuses temperature and top_p.
@@ -71,12 +74,12 @@ checks({
     return error.status;
   },
   async ask(model, ask) {
-    return answerOf(await connect(model).messages.create(request(model, ask)));
+    return answerOf(await connect(model, ask).messages.create(request(model, ask)));
   },
   async stream(model, ask) {
     const starts = [];
     let said = "";
-    const stream = connect(model).messages.stream(request(model, ask));
+    const stream = connect(model, ask).messages.stream(request(model, ask));
     stream.on("streamEvent", (event) => event.type === "content_block_start" && starts.push(event.index));
     stream.on("text", (piece) => (said += piece));
     const message = await stream.finalMessage();
@@ -86,7 +89,7 @@ checks({
     return answer;
   },
   async *pieces(model, ask) {
-    for await (const event of await connect(model).messages.create({ ...request(model, ask), stream: true })) {
+    for await (const event of await connect(model, ask).messages.create({ ...request(model, ask), stream: true })) {
       if (event.type === "content_block_delta" && event.delta.type === "text_delta") yield event.delta.text;
     }
   },

@@ -9,12 +9,12 @@ from matrix import IMAGE, SCHEMA, TOOLS, Answer
 
 
 @functools.cache
-def connect(base_url):
-    return anthropic.Anthropic(base_url=base_url, api_key=matrix.KEY, max_retries=0, timeout=20.0)
+def connect(base_url, key):
+    return anthropic.Anthropic(base_url=base_url, api_key=key, max_retries=0, timeout=20.0)
 
 
-def sdk(model):
-    return connect(matrix.base_url(model))
+def sdk(model, key=matrix.KEY):
+    return connect(matrix.base_url(model), key)
 
 
 class Messages(matrix.Client):
@@ -40,6 +40,8 @@ class Messages(matrix.Client):
             request["tools"] = [
                 {"name": name, "description": about, "input_schema": schema} for name, about, schema in TOOLS
             ]
+        if ask.choice:
+            request["tool_choice"] = {"type": "tool", "name": "weather"}
         if ask.schema:
             request["output_config"] = {"format": {"type": "json_schema", "schema": SCHEMA}}
         if ask.thinking:
@@ -51,11 +53,11 @@ class Messages(matrix.Client):
         return request
 
     def ask(self, model, ask):
-        return self.answer(sdk(model).messages.create(**self.request(model, ask)))
+        return self.answer(sdk(model, ask.key).messages.create(**self.request(model, ask)))
 
     def stream(self, model, ask):
         starts, text = [], []
-        with sdk(model).messages.stream(**self.request(model, ask)) as stream:
+        with sdk(model, ask.key).messages.stream(**self.request(model, ask)) as stream:
             for event in stream:
                 if event.type == "content_block_start":
                     starts.append(event.index)
@@ -98,7 +100,7 @@ class Messages(matrix.Client):
         return answer
 
     def pieces(self, model, ask):
-        for event in sdk(model).messages.create(**self.request(model, ask), stream=True):
+        for event in sdk(model, ask.key).messages.create(**self.request(model, ask), stream=True):
             if event.type == "content_block_delta" and event.delta.type == "text_delta":
                 yield event.delta.text
 

@@ -12,15 +12,15 @@ from matrix import IMAGE, SCHEMA, TOOLS, Answer
 
 
 @functools.cache
-def connect(base_url):
+def connect(base_url, key):
     once = types.HttpRetryOptions(attempts=1)
     options = types.HttpOptions(base_url=base_url, timeout=20_000, retry_options=once)
-    return genai.Client(api_key=matrix.KEY, http_options=options)
+    return genai.Client(api_key=key, http_options=options)
 
 
-def sdk(model):
+def sdk(model, key=matrix.KEY):
     # Kept, because a client that nobody holds closes itself.
-    return connect(matrix.base_url(model))
+    return connect(matrix.base_url(model), key)
 
 
 class Generate(matrix.Client):
@@ -50,6 +50,9 @@ class Generate(matrix.Client):
                 for name, about, schema in TOOLS
             ]
             config.tools = [types.Tool(function_declarations=declared)]
+        if ask.choice:
+            calling = types.FunctionCallingConfig(mode="ANY", allowed_function_names=["weather"])
+            config.tool_config = types.ToolConfig(function_calling_config=calling)
         if ask.schema:
             config.response_mime_type = "application/json"
             config.response_json_schema = SCHEMA
@@ -61,10 +64,10 @@ class Generate(matrix.Client):
         return {"model": model, "contents": contents, "config": config}
 
     def ask(self, model, ask):
-        return self.answer([sdk(model).models.generate_content(**self.request(model, ask))])
+        return self.answer([sdk(model, ask.key).models.generate_content(**self.request(model, ask))])
 
     def stream(self, model, ask):
-        return self.answer(list(sdk(model).models.generate_content_stream(**self.request(model, ask))))
+        return self.answer(list(sdk(model, ask.key).models.generate_content_stream(**self.request(model, ask))))
 
     def answer(self, responses):
         answer, parts, finish = Answer(model=responses[-1].model_version), [], None
@@ -101,10 +104,8 @@ class Generate(matrix.Client):
         return answer
 
     def pieces(self, model, ask):
-        for response in sdk(model).models.generate_content_stream(**self.request(model, ask)):
+        for response in sdk(model, ask.key).models.generate_content_stream(**self.request(model, ask)):
             yield response.text or ""
-            finished = [c.finish_reason for c in response.candidates or [] if c.finish_reason]
-            assert not finished, finished
 
     def status_of(self, error):
         assert isinstance(error, errors.ServerError if error.code >= 500 else errors.ClientError), error

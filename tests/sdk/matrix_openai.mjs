@@ -1,10 +1,12 @@
 // The official OpenAI SDK: Chat Completions and Responses.
 
 import assert from "node:assert/strict";
-import { Broken, DIRECT, IMAGE, KEY, SCHEMA, SYSTEM, TOOLS, checkClass, checks, connecting, sdk } from "./matrix.mjs";
+import { Broken, DIRECT, IMAGE, SCHEMA, SYSTEM, TOOLS, checkClass, checks, connecting, sdk } from "./matrix.mjs";
 
 const OpenAI = sdk("openai").default;
-const connect = connecting((url) => new OpenAI({ baseURL: `${url}/v1`, apiKey: KEY, maxRetries: 0, timeout: 20_000 }));
+const connect = connecting(
+  (url, apiKey) => new OpenAI({ baseURL: `${url}/v1`, apiKey, maxRetries: 0, timeout: 20_000 }),
+);
 const IMAGE_URL = `data:image/png;base64,${IMAGE}`;
 
 const isError = (error) => error instanceof OpenAI.APIError;
@@ -44,6 +46,7 @@ function chatRequest(model, ask) {
       type: "function",
       function: { name, description: about, parameters: schema },
     }));
+  if (ask.choice) request.tool_choice = { type: "function", function: { name: "weather" } };
   if (ask.schema)
     request.response_format = { type: "json_schema", json_schema: { name: "person", schema: SCHEMA, strict: true } };
   if (ask.thinking) request.reasoning_effort = "high";
@@ -95,20 +98,20 @@ checks({
   statusOf,
   models,
   async ask(model, ask) {
-    return chatAnswer(await connect(model).chat.completions.create(chatRequest(model, ask)));
+    return chatAnswer(await connect(model, ask).chat.completions.create(chatRequest(model, ask)));
   },
   async stream(model, ask) {
     const thinking = [];
     // This helper puts the chunks together and refuses a stream that does not add up.
     const request = { ...chatRequest(model, ask), stream_options: { include_usage: true } };
-    const stream = connect(model).chat.completions.stream(request);
+    const stream = connect(model, ask).chat.completions.stream(request);
     stream.on("chunk", (chunk) => thinking.push(chunk.choices[0]?.delta.reasoning_content ?? ""));
     const answer = chatAnswer(await stream.finalChatCompletion());
     return { ...answer, thinking: thinking.join("") };
   },
   async *pieces(model, ask) {
     const request = { ...chatRequest(model, ask), stream: true };
-    for await (const chunk of await connect(model).chat.completions.create(request))
+    for await (const chunk of await connect(model, ask).chat.completions.create(request))
       yield chunk.choices[0]?.delta.content ?? "";
   },
   async embed(model) {
@@ -148,6 +151,7 @@ function responsesRequest(model, ask) {
       parameters: schema,
       strict: false,
     }));
+  if (ask.choice) request.tool_choice = { type: "function", name: "weather" };
   if (ask.schema) request.text = { format: { type: "json_schema", name: "person", schema: SCHEMA, strict: true } };
   if (ask.thinking)
     Object.assign(request, {
@@ -205,7 +209,7 @@ checks({
   statusOf,
   models,
   async ask(model, ask) {
-    return responsesAnswer(await connect(model).responses.create(responsesRequest(model, ask)));
+    return responsesAnswer(await connect(model, ask).responses.create(responsesRequest(model, ask)));
   },
   async stream(model, ask) {
     let number = 0;
@@ -213,7 +217,7 @@ checks({
     let said = "";
     const done = [];
     const request = { ...responsesRequest(model, ask), stream: true };
-    for await (const event of await connect(model).responses.create(request)) {
+    for await (const event of await connect(model, ask).responses.create(request)) {
       refuse(event);
       assert.equal(event.sequence_number, number++);
       assert.equal(event.type === "response.created", number === 1);
@@ -227,13 +231,13 @@ checks({
     assert.equal(said, answer.text + answer.refusal);
     // This helper refuses events that contradict each other.
     const { stream: _, ...plain } = request;
-    const helped = await connect(model).responses.stream(plain).finalResponse();
+    const helped = await connect(model, ask).responses.stream(plain).finalResponse();
     assert.equal(responsesAnswer(helped).text, answer.text);
     return answer;
   },
   async *pieces(model, ask) {
     const request = { ...responsesRequest(model, ask), stream: true };
-    for await (const event of await connect(model).responses.create(request)) {
+    for await (const event of await connect(model, ask).responses.create(request)) {
       refuse(event);
       if (event.type === "response.output_text.delta") yield event.delta;
     }

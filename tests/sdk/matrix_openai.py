@@ -12,12 +12,12 @@ IMAGE_URL = f"data:image/png;base64,{IMAGE}"
 
 
 @functools.cache
-def connect(base_url):
-    return openai.OpenAI(base_url=f"{base_url}/v1", api_key=matrix.KEY, max_retries=0, timeout=20.0)
+def connect(base_url, key):
+    return openai.OpenAI(base_url=f"{base_url}/v1", api_key=key, max_retries=0, timeout=20.0)
 
 
-def sdk(model):
-    return connect(matrix.base_url(model))
+def sdk(model, key=matrix.KEY):
+    return connect(matrix.base_url(model), key)
 
 
 def status_of(error):
@@ -59,6 +59,8 @@ class Chat(matrix.Client):
                 {"type": "function", "function": {"name": name, "description": about, "parameters": schema}}
                 for name, about, schema in TOOLS
             ]
+        if ask.choice:
+            request["tool_choice"] = {"type": "function", "function": {"name": "weather"}}
         if ask.schema:
             form = {"name": "person", "schema": SCHEMA, "strict": True}
             request["response_format"] = {"type": "json_schema", "json_schema": form}
@@ -69,7 +71,7 @@ class Chat(matrix.Client):
         return request
 
     def ask(self, model, ask):
-        completion = sdk(model).chat.completions.create(**self.request(model, ask))
+        completion = sdk(model, ask.key).chat.completions.create(**self.request(model, ask))
         assert completion.object == "chat.completion" and completion.id
         return self.answer(completion)
 
@@ -78,7 +80,7 @@ class Chat(matrix.Client):
         options = {"include_usage": True}
         request = self.request(model, ask)
         thinking = []
-        with sdk(model).chat.completions.stream(**request, stream_options=options) as stream:
+        with sdk(model, ask.key).chat.completions.stream(**request, stream_options=options) as stream:
             for event in stream:
                 if event.type == "chunk":
                     for choice in event.chunk.choices:
@@ -121,7 +123,7 @@ class Chat(matrix.Client):
         )
 
     def pieces(self, model, ask):
-        for chunk in sdk(model).chat.completions.create(**self.request(model, ask), stream=True):
+        for chunk in sdk(model, ask.key).chat.completions.create(**self.request(model, ask), stream=True):
             for choice in chunk.choices:
                 yield choice.delta.content or ""
 
@@ -170,6 +172,8 @@ class Responses(matrix.Client):
                 {"type": "function", "name": name, "description": about, "parameters": schema, "strict": False}
                 for name, about, schema in TOOLS
             ]
+        if ask.choice:
+            request["tool_choice"] = {"type": "function", "name": "weather"}
         if ask.schema:
             form = {"type": "json_schema", "name": "person", "schema": SCHEMA, "strict": True}
             request["text"] = {"format": form}
@@ -181,12 +185,12 @@ class Responses(matrix.Client):
         return request
 
     def ask(self, model, ask):
-        return self.answer(sdk(model).responses.create(**self.request(model, ask)))
+        return self.answer(sdk(model, ask.key).responses.create(**self.request(model, ask)))
 
     def stream(self, model, ask):
         last, numbers, done, text = None, [], [], []
         # This helper refuses events that contradict each other.
-        with sdk(model).responses.stream(**self.request(model, ask)) as stream:
+        with sdk(model, ask.key).responses.stream(**self.request(model, ask)) as stream:
             for event in stream:
                 numbers.append(event.sequence_number)
                 self.refuse(event)
@@ -254,7 +258,7 @@ class Responses(matrix.Client):
         return answer
 
     def pieces(self, model, ask):
-        for event in sdk(model).responses.create(**self.request(model, ask), stream=True):
+        for event in sdk(model, ask.key).responses.create(**self.request(model, ask), stream=True):
             self.refuse(event)
             if event.type == "response.output_text.delta":
                 yield event.delta

@@ -23,9 +23,15 @@ pub fn refused(providers: &[(Dialect, String, Simulator)]) -> String {
     let mut refused = String::new();
     for (dialect, name, provider) in providers {
         for request in provider.requests() {
-            if let Err(error) = check(*dialect, &request.path, &request.headers, &request.body) {
+            let checked = check(*dialect, &request.path, &request.headers, &request.body);
+            let Err(error) = checked else {
+                continue;
+            };
+            let complaint = format!("{name} {}: {error}\n", request.path);
+            // One request of a kind is enough to see what is wrong.
+            if !refused.contains(&complaint) {
                 let body = String::from_utf8_lossy(&request.body);
-                refused += &format!("{name} {}: {error}\n  {body:.2000}\n", request.path);
+                refused += &format!("{complaint}  {body:.2000}\n");
             }
         }
     }
