@@ -26,6 +26,7 @@ mod answer;
 mod counters;
 mod dialect;
 mod embeddings;
+mod head;
 mod openai;
 mod recording;
 mod request;

@@ -102,3 +102,61 @@ pub fn openapi(schema: &Value, at: &str) -> Checked {
         items => openapi(items, &format!("{at}[]")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A schema with one member more, or with another of that name.
+    fn with(schema: &Value, name: &str, value: Value) -> Value {
+        let mut schema = schema.clone();
+        schema[name] = value;
+        schema
+    }
+
+    #[test]
+    fn googles_own() {
+        let list =
+            json!({"type": "array", "items": {"type": "STRING", "enum": ["x"], "nullable": true}});
+        let whole = json!({"type": "OBJECT", "required": ["a"], "properties": {"a": list}});
+        assert_eq!(openapi(&whole, "it"), Ok(()));
+        let cases = [
+            (with(&whole, "$schema", json!("x")), "unknown field"),
+            (
+                with(&whole, "additionalProperties", json!(false)),
+                "unknown field",
+            ),
+            (
+                with(&whole, "type", json!(["object", "null"])),
+                "has no type",
+            ),
+            (with(&whole, "properties", json!({})), "non-empty"),
+            (with(&whole, "required", json!(["b"])), "not defined"),
+            (json!({"type": "INTEGER", "enum": ["1"]}), "only for texts"),
+            (json!({"type": "ARRAY"}), "no items"),
+        ];
+        for (schema, complaint) in cases {
+            let error = openapi(&schema, "it").unwrap_err();
+            assert!(error.contains(complaint), "{schema}: {error}");
+        }
+    }
+
+    #[test]
+    fn closed_to_the_bottom() {
+        let inner = json!({"type": "object", "properties": {}, "additionalProperties": false});
+        let whole = with(
+            &inner,
+            "properties",
+            json!({"a": {"type": "array", "items": inner}}),
+        );
+        assert_eq!(closed(&whole, "it"), Ok(()));
+        let open = with(
+            &whole,
+            "properties",
+            json!({"a": {"type": "array", "items": {"type": "object"}}}),
+        );
+        assert!(closed(&open, "it").is_err());
+    }
+}

@@ -351,42 +351,6 @@ fn gemini() {
 }
 
 #[test]
-fn googles_own_schemas() {
-    let tool = |parameters: Value| {
-        json!({
-            "contents": [{"parts": [{"text": "hi"}]}],
-            "tools": [{"functionDeclarations": [{"name": "f", "parameters": parameters}]}],
-        })
-    };
-    let case = Case {
-        dialect: Dialect::Gemini,
-        path: "/v1/models/m:generateContent",
-        body: tool(json!({"type": "OBJECT", "required": ["a"], "properties": {
-            "a": {"type": "array", "items": {"type": "STRING", "enum": ["x"], "nullable": true}},
-        }})),
-    };
-    let at = "/tools/0/functionDeclarations/0/parameters";
-    let inside = |name: &str| -> &'static str { format!("{at}/{name}").leak() };
-    case.run(&[
-        (inside("$schema"), json!("x"), "unknown field"),
-        (
-            inside("additionalProperties"),
-            json!(false),
-            "unknown field",
-        ),
-        (inside("type"), json!(["object", "null"]), "has no type"),
-        (inside("properties"), json!({}), "non-empty"),
-        (inside("required"), json!(["b"]), "not defined"),
-        (
-            inside("properties/a/items/enum"),
-            json!([1]),
-            "only for texts",
-        ),
-        (inside("properties/a/items"), Value::Null, "no items"),
-    ]);
-}
-
-#[test]
 fn heads_count_too() {
     let body = json!({"model": "m", "input": "x"}).to_string();
     let json = ("content-type".to_owned(), "application/json".to_owned());
