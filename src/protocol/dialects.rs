@@ -24,6 +24,29 @@ pub(super) fn decode_request(call: &Call) -> Result<Request, Failure> {
     }
 }
 
+/// The body of a request to a provider of the client's own dialect without what other vendors signed; `None` if there is
+/// nothing of that kind, as in nearly every request.
+pub(super) fn without_foreign(call: &Call, to: Addressee<'_>) -> Option<Bytes> {
+    let may_have = match call.endpoint {
+        Endpoint::OpenAi(_) => call.extra_content && !openai::takes_signatures(to.model),
+        Endpoint::Responses => responses::may_have_foreign(&call.body),
+        Endpoint::Messages | Endpoint::CountMessages => anthropic::may_have_foreign(&call.body),
+        Endpoint::Gemini(_) => gemini::may_have_foreign(&call.body),
+        Endpoint::Passed(_) | Endpoint::InputTokens => false,
+    };
+    if !may_have {
+        return None;
+    }
+    let mut body = tree(call).ok()?;
+    match call.endpoint {
+        Endpoint::Responses | Endpoint::InputTokens => responses::without_foreign(&mut body),
+        Endpoint::Messages | Endpoint::CountMessages => anthropic::without_foreign(&mut body),
+        Endpoint::Gemini(_) => gemini::without_foreign(&mut body, &to.dialect.dummy_signature),
+        Endpoint::OpenAi(_) | Endpoint::Passed(_) => openai::without_foreign(&mut body),
+    }
+    Some(body.to_string().into())
+}
+
 /// Writes a request for a provider.
 pub(super) fn encode_request(request: &Request, to: Addressee<'_>) -> Result<Outbound, Failure> {
     match to.dialect.protocol {

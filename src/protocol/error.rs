@@ -102,6 +102,7 @@ fn classify(status: u16, error: &Value, message: Option<&str>) -> (FailureKind, 
         }
         // Groq's 413 for a prompt beyond what it serves in a minute.
         400..=499 if code == "rate_limit_exceeded" => (Kind::RateLimited, Side::Upstream),
+        413 => (Kind::TooLarge, Side::Client),
         400..=499 => (Kind::InvalidRequest, Side::Client),
         _ => (Kind::BadUpstream, Side::Upstream),
     }

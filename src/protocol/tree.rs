@@ -165,6 +165,12 @@ impl Fields {
     }
 }
 
+/// The elements of a member that is an array, to be changed; none if it is not.
+pub(crate) fn list<'a>(of: &'a mut Value, name: &str) -> impl Iterator<Item = &'a mut Value> {
+    let items = of.get_mut(name).and_then(Value::as_array_mut);
+    items.into_iter().flatten()
+}
+
 /// A failure that names a field of the request.
 pub(crate) fn wrong(path: &str, what: &str) -> Failure {
     Failure::invalid(format!("`{path}` {what}")).about(path)

@@ -363,12 +363,13 @@ async fn refusal(mut response: Response, bridge: &Bridge<'_>) -> Failure {
         },
     };
     let mut failure = decode_error(status, kind.as_deref(), body, retry_after);
-    if !bridge.is_verbatim()
-        && let Some(said) = &mut failure.verbatim
-    {
-        // Words of another dialect: the client gets what they say in its own.
-        said.body = None;
-        said.status = if status == 422 { 400 } else { status };
+    if !bridge.is_verbatim() {
+        // Words of another dialect: the client gets what they say in its own, with a status that fits them.
+        let status = bridge.status_of(&failure);
+        if let Some(said) = &mut failure.verbatim {
+            said.body = None;
+            said.status = status;
+        }
     }
     failure
 }

@@ -33,6 +33,7 @@ mod quota;
 mod reload;
 mod sdk;
 mod sdk_fixtures;
+mod sdk_matrix;
 mod streaming;
 mod support;
 mod surface;

@@ -10,6 +10,7 @@
 mod decoder;
 mod encoder;
 mod error;
+mod foreign;
 mod request;
 mod response;
 mod sign;
@@ -21,6 +22,7 @@ mod tests;
 pub(crate) use decoder::StreamDecoder;
 pub(crate) use encoder::StreamEncoder;
 pub(crate) use error::render;
+pub(crate) use foreign::{may_have_foreign, without_foreign};
 pub(crate) use request::{count_request, decode_request, encode_request};
 pub(crate) use response::{decode_response, encode_response};
 pub(crate) use usage::{read_count, write_count};

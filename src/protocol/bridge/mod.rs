@@ -97,9 +97,9 @@ impl<'a> Bridge<'a> {
         matches!(self.lane, Lane::Verbatim)
     }
 
-    /// Whether the client expects a stream.
-    pub fn wants_stream(&self) -> bool {
-        self.call.stream
+    /// The HTTP status by which a client of this dialect knows a failure.
+    pub fn status_of(&self, failure: &Failure) -> u16 {
+        dialects::render(self.call.endpoint.protocol(), failure, "").0
     }
 
     /// What to send to a provider that knows the model as `model`.
@@ -109,9 +109,13 @@ impl<'a> Bridge<'a> {
     pub fn errand(&self, model: &str, shape: Shape) -> Result<Errand, Failure> {
         let (request, mut dropped) = match &self.lane {
             Lane::Verbatim => {
+                let dialect = self.dialect;
+                let own = dialects::without_foreign(self.call, Addressee { model, dialect });
+                let own = own.map(|body| self.call.with_body(body)).transpose()?;
+                let call = own.as_ref().unwrap_or(self.call);
                 return Ok(Errand {
-                    endpoint: verbatim_endpoint(self.call.endpoint, shape.stream),
-                    body: self.call.encode(model, shape, &self.dialect.drop_params),
+                    endpoint: verbatim_endpoint(call.endpoint, shape.stream),
+                    body: call.encode(model, shape, &dialect.drop_params),
                     dropped: Vec::new(),
                 });
             }

@@ -52,6 +52,8 @@ pub struct Call {
     pub array: bool,
     /// A member that refers to what a provider keeps (Responses).
     pub state: Option<&'static str>,
+    /// Whether some call has `extra_content`, which Google's servers alone know (OpenAI).
+    pub extra_content: bool,
     /// The request as it came.
     pub body: Bytes,
     /// The model that the client asks for.
@@ -138,6 +140,7 @@ impl Call {
                 && matches!(endpoint, Endpoint::Gemini(_))
                 && !query.is_some_and(wants_events),
             state: found.state,
+            extra_content: found.extra_content,
             model,
             stream,
             include_usage: found.options.as_ref().is_some_and(|o| o.wants_usage),
@@ -199,6 +202,20 @@ impl Call {
 }
 
 impl Call {
+    /// The same request with another body.
+    ///
+    /// # Errors
+    /// That body is none.
+    pub(super) fn with_body(&self, body: Bytes) -> Result<Call, Failure> {
+        let opening = Opening {
+            endpoint: self.endpoint,
+            model: Some(&self.model),
+            query: self.query.as_deref(),
+            content_type: self.content_type.as_deref(),
+        };
+        Call::open(opening, body)
+    }
+
     /// What takes these members out of the body. A second pass, for the few providers that need it.
     fn without(&self, names: &[String]) -> Vec<Edit> {
         if names.is_empty() || self.content_type.is_some() {

@@ -34,6 +34,8 @@ pub(super) struct Found {
     pub(super) other_tokens: u64,
     /// A member that refers to what a provider keeps (Responses).
     pub(super) state: Option<&'static str>,
+    /// Whether some call has `extra_content`, which Google's servers alone know.
+    pub(super) extra_content: bool,
     pub(super) duplicate: Option<&'static str>,
     /// A name that is given in other letters than small ones.
     pub(super) miswritten: Option<&'static str>,
@@ -169,16 +171,17 @@ impl Found {
     fn prompt(&mut self, cursor: &mut Cursor<'_>, body: &[u8]) -> Result<u64, Fault> {
         let is_list = cursor.peek() == b'[';
         let start = cursor.at();
-        let mut media = Vec::new();
+        let mut notes = Notes::default();
         let mut items = 0;
         if is_list {
             cursor.elements(|cursor| {
                 items += u64::from(matches!(cursor.peek(), b'"' | b'['));
-                note_media(cursor, None, &mut media)
+                note_media(cursor, None, &mut notes)
             })?;
         } else {
-            note_media(cursor, None, &mut media)?;
+            note_media(cursor, None, &mut notes)?;
         }
+        self.extra_content |= notes.extra_content;
         let part = &body[start..cursor.at()];
         let first = part
             .iter()
@@ -189,7 +192,7 @@ impl Found {
             return Ok(items);
         }
         let mut from = start;
-        for span in media {
+        for span in notes.media {
             self.prompt.add(&body[from..span.start]);
             self.other_tokens += MEDIA_TOKENS;
             from = span.end;
@@ -236,19 +239,30 @@ fn read_count(cursor: &mut Cursor<'_>) -> Result<Option<u64>, Fault> {
         .and_then(|text| text.parse().ok()))
 }
 
+/// What is noted of a value.
+#[derive(Default)]
+struct Notes {
+    /// Strings that hold an image, a sound or a file.
+    media: Vec<Span>,
+    extra_content: bool,
+}
+
 /// Steps over a value and notes the strings in it that hold an image, a sound or a file.
 fn note_media(
     cursor: &mut Cursor<'_>,
     key: Option<Key<'_>>,
-    media: &mut Vec<Span>,
+    notes: &mut Notes,
 ) -> Result<(), Fault> {
     match cursor.peek() {
-        b'{' => cursor.members(|cursor, key| note_media(cursor, Some(key), media)),
-        b'[' => cursor.elements(|cursor| note_media(cursor, key, media)),
+        b'{' => cursor.members(|cursor, key| {
+            notes.extra_content |= key.is(b"extra_content");
+            note_media(cursor, Some(key), notes)
+        }),
+        b'[' => cursor.elements(|cursor| note_media(cursor, key, notes)),
         b'"' => {
             let quoted = cursor.string()?;
             if is_media(key, quoted.inner) {
-                media.push(quoted.span);
+                notes.media.push(quoted.span);
             }
             Ok(())
         }

@@ -12,6 +12,7 @@ pub(crate) mod embed;
 mod encoder;
 mod error;
 mod finish;
+mod foreign;
 mod names;
 mod parts;
 mod request;
@@ -27,6 +28,7 @@ pub(crate) use count::{count_request, decode_count_request, read_count, write_co
 pub(crate) use decoder::StreamDecoder;
 pub(crate) use encoder::StreamEncoder;
 pub(crate) use error::render;
+pub(crate) use foreign::{may_have_foreign, without_foreign};
 pub(crate) use request::{decode_request, encode_request};
 pub(crate) use response::{decode_response, encode_response};
 

@@ -14,6 +14,8 @@ use crate::protocol::tree::{self, set};
 pub(super) struct Parts {
     /// Proofs that wait for the part that follows: as text, and whether a call may carry it.
     waiting: Vec<(String, bool)>,
+    /// Whether there was a call.
+    called: bool,
 }
 
 impl Parts {
@@ -60,7 +62,10 @@ impl Parts {
             }
             None => None,
         };
-        let proof = own.map(sign::for_client).or(proof);
+        // The conversation may go on with Google itself, which wants a proof on the first call of a turn.
+        let first = !std::mem::replace(&mut self.called, true);
+        let dummy = || first.then(|| sign::DUMMY.to_owned());
+        let proof = own.map(sign::for_client).or(proof).or_else(dummy);
         let mut said = Map::new();
         set(
             &mut said,

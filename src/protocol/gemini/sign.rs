@@ -12,7 +12,7 @@ use crate::chat::{Signed, Vendor};
 use crate::protocol::signature;
 
 /// What stands for a signature that got lost. It proves nothing, so it is not kept.
-const DUMMY: &str = "skip_thought_signature_validator";
+pub(super) const DUMMY: &str = "skip_thought_signature_validator";
 
 /// What unreadable thoughts of another vendor are marked with, behind the vendor's own mark.
 const REDACTED: &str = "redacted:";

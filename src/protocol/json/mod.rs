@@ -354,6 +354,11 @@ impl<'a> Key<'a> {
         Cow::Borrowed(self.quoted.inner)
     }
 
+    /// Whether it is written like this, without escapes.
+    pub(crate) fn is(&self, name: &[u8]) -> bool {
+        self.quoted.inner == name
+    }
+
     /// Where its opening quote is.
     pub(crate) fn at(&self) -> usize {
         self.quoted.span.start

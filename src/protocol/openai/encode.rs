@@ -4,10 +4,10 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::chat::Vendor;
+use super::foreign::takes_signatures;
 use crate::chat::{
     Failure, Format, Media, MediaKind, Part, Request, Role, Signed, Source, Tool, ToolCall,
-    ToolChoice, ToolResult, Turn,
+    ToolChoice, ToolResult, Turn, Vendor,
 };
 use crate::protocol::codec::{Addressee, Outbound};
 use crate::protocol::dialect::MaxTokensField;
@@ -23,7 +23,10 @@ pub(crate) fn encode_request(request: &Request, to: Addressee<'_>) -> Result<Out
     let mut body = Map::new();
     let mut dropped = Vec::new();
     body.insert("model".into(), to.model.into());
-    body.insert("messages".into(), messages(request).into());
+    body.insert(
+        "messages".into(),
+        messages(request, takes_signatures(to.model)).into(),
+    );
     let limit = match to.dialect.max_tokens_field {
         MaxTokensField::MaxTokens => "max_tokens",
         MaxTokensField::MaxCompletionTokens => "max_completion_tokens",
@@ -124,7 +127,7 @@ fn tool_choice(choice: &ToolChoice) -> Value {
     }
 }
 
-fn messages(request: &Request) -> Vec<Value> {
+fn messages(request: &Request, signs: bool) -> Vec<Value> {
     let mut messages = Vec::new();
     if !request.system.is_empty() {
         messages.push(json!({ "role": "system", "content": request.system.join("\n\n") }));
@@ -135,7 +138,7 @@ fn messages(request: &Request) -> Vec<Value> {
                 messages.push(json!({ "role": "system", "content": text_of(&turn.parts, "\n\n") }))
             }
             Role::User => user(turn, &mut messages),
-            Role::Assistant => messages.push(assistant(turn)),
+            Role::Assistant => messages.push(assistant(turn, signs)),
         }
     }
     messages
@@ -227,12 +230,13 @@ fn image(url: &str, detail: Option<&str>) -> Value {
     json!({ "type": "image_url", "image_url": image })
 }
 
-fn assistant(turn: &Turn) -> Value {
+fn assistant(turn: &Turn, signs: bool) -> Value {
     let mut message = Map::new();
     message.insert("role".into(), "assistant".into());
     let text = text_of(&turn.parts, "");
     let refusal: String = turn.parts.iter().filter_map(refused).collect();
-    let calls: Vec<Value> = turn.parts.iter().filter_map(call).collect();
+    let calls = turn.parts.iter().filter_map(|part| call(part, signs));
+    let calls: Vec<Value> = calls.collect();
     let content = match text.is_empty() {
         true if !calls.is_empty() || !refusal.is_empty() => Value::Null,
         _ => text.into(),
@@ -254,9 +258,11 @@ fn refused(part: &Part) -> Option<&str> {
     }
 }
 
-fn call(part: &Part) -> Option<Value> {
+fn call(part: &Part, signs: bool) -> Option<Value> {
     let Part::Call(call) = part else { return None };
-    Some(tool_call(call))
+    let mut call = call.clone();
+    call.signature = call.signature.filter(|_| signs);
+    Some(tool_call(&call))
 }
 
 /// A call as messages have it, on both sides.

@@ -178,7 +178,9 @@ impl Encoder for StreamEncoder {
             // Proofs of thoughts have no place here.
             Event::Signature(signed) if matches!(self.open, Some(Open::Call { .. })) => {
                 let index = self.calls.saturating_sub(1);
-                let call = json!({ "index": index, "extra_content": extra(&signed) });
+                // OpenAI's own helper for Python fails on a piece of a call without a function.
+                let function = json!({ "arguments": "" });
+                let call = json!({ "index": index, "function": function, "extra_content": extra(&signed) });
                 self.delta(json!({ "tool_calls": [call] }), out);
             }
             Event::Signature(_) => {}

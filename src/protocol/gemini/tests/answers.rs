@@ -1,5 +1,6 @@
 //! Whole answers.
 
+use super::super::sign::DUMMY;
 use serde_json::{Value, json};
 
 use super::{call, reply, signed, thinking};
@@ -184,7 +185,7 @@ fn a_client_gets_what_google_would_say() {
                 {"text": "hm", "thought": true},
                 {"text": "a"},
                 {"text": "no"},
-                {"functionCall": {"id": "1", "name": "f", "args": {"x": serde_json::from_str::<Value>("1.0").unwrap()}}},
+                {"functionCall": {"id": "1", "name": "f", "args": {"x": serde_json::from_str::<Value>("1.0").unwrap()}}, "thoughtSignature": DUMMY},
             ]},
             "finishReason": "STOP",
             "index": 0,

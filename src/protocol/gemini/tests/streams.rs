@@ -1,5 +1,6 @@
 //! Streams.
 
+use super::super::sign::DUMMY;
 use serde_json::{Value, json};
 
 use super::garbage::check_grammar;
@@ -316,7 +317,7 @@ fn a_call_is_sent_whole() {
         .map(|event| event["candidates"][0]["content"]["parts"].clone())
         .collect();
     let expected = [
-        json!([{"functionCall": {"id": "1", "name": "f", "args": {"a": 1}}}]),
+        json!([{"functionCall": {"id": "1", "name": "f", "args": {"a": 1}}, "thoughtSignature": DUMMY}]),
         json!([{"text": ""}]),
     ];
     assert_eq!(parts, expected);

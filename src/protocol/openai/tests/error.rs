@@ -242,7 +242,7 @@ fn statuses_and_texts_are_understood() {
             Kind::RateLimited,
             Upstream,
         ),
-        (413, "", Kind::InvalidRequest, Client),
+        (413, "", Kind::TooLarge, Client),
         (
             400,
             r#"[{"error":{"code":400,"message":"API key not valid. Please pass a valid API key.","status":"INVALID_ARGUMENT"}}]"#,
