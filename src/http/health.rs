@@ -18,6 +18,9 @@ pub(crate) async fn index(_: Visit) -> Result<HttpResponse, Failure> {
             "version": env!("CARGO_PKG_VERSION"),
             "endpoints": {
                 "chat": "/v1/chat/completions",
+                "responses": "/v1/responses",
+                "messages": "/v1/messages",
+                "gemini": "/v1beta/models/{model}:generateContent",
                 "completions": "/v1/completions",
                 "embeddings": "/v1/embeddings",
                 "models": "/v1/models",
