@@ -36,7 +36,7 @@ pub fn count_errand(call: &Call, dialect: &Dialect, model: &str) -> Result<Erran
         call.encode(model, plain, &dialect.drop_params)
     } else {
         let request = dialects::decode_request(call)?;
-        let (request, _) = normalize(&request, dialect)?;
+        let (request, _) = normalize(request, dialect)?;
         let to = Addressee { model, dialect };
         let body = match dialect.protocol {
             Protocol::Anthropic => anthropic::count_request(&request, to)?,

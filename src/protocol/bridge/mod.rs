@@ -10,6 +10,7 @@ mod normalize;
 mod pair;
 mod restore;
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -42,8 +43,8 @@ pub struct Bridge<'a> {
 enum Lane {
     /// As it is.
     Verbatim,
-    /// Through the common language.
-    Translated(Box<Request>, Rc<Names>),
+    /// Through the common language. How it is asked differs from attempt to attempt.
+    Translated(Box<RefCell<Request>>, Rc<Names>),
     /// Texts to vectors, through a common language of their own.
     Embedding(Box<Embedding>, Coding),
 }
@@ -107,7 +108,7 @@ impl<'a> Bridge<'a> {
     /// # Errors
     /// The provider's dialect has no words for what the request means.
     pub fn errand(&self, model: &str, shape: Shape) -> Result<Errand, Failure> {
-        let (request, mut dropped) = match &self.lane {
+        let request = match &self.lane {
             Lane::Verbatim => {
                 let dialect = self.dialect;
                 let own = dialects::without_foreign(self.call, Addressee { model, dialect });
@@ -129,9 +130,9 @@ impl<'a> Bridge<'a> {
                     dropped: outbound.dropped.into_iter().map(str::to_owned).collect(),
                 });
             }
-            Lane::Translated(request, _) => (request, request.dropped.clone()),
+            Lane::Translated(request, _) => request,
         };
-        let mut request = request.clone();
+        let mut request = request.borrow_mut();
         request.stream = shape.stream;
         request.ask_usage = shape.ask_usage;
         let to = Addressee {
@@ -139,6 +140,7 @@ impl<'a> Bridge<'a> {
             dialect: self.dialect,
         };
         let outbound = dialects::encode_request(&request, to)?;
+        let mut dropped = request.dropped.clone();
         dropped.extend(outbound.dropped.into_iter().map(str::to_owned));
         Ok(Errand {
             endpoint: Endpoint::of_conversations(self.dialect.protocol, shape.stream),
@@ -338,8 +340,9 @@ fn lane(call: &Call, dialect: &Dialect) -> Result<Lane, Failure> {
         return Err(Failure::inexpressible("model", message));
     }
     let request = dialects::decode_request(call)?;
-    let (request, names) = normalize::normalize(&request, dialect)?;
-    Ok(Lane::Translated(Box::new(request), Rc::new(names)))
+    let (request, names) = normalize::normalize(request, dialect)?;
+    let request = Box::new(RefCell::new(request));
+    Ok(Lane::Translated(request, Rc::new(names)))
 }
 
 /// Gemini's URLs say whether a stream is wanted.

@@ -14,13 +14,15 @@ use crate::protocol::dialect::{Dialect, Protocol};
 const NOBODY: &str = ".";
 
 /// A request as a provider of this dialect may be asked it, and what its tools are called by the client.
-pub(super) fn normalize(request: &Request, dialect: &Dialect) -> Result<(Request, Names), Failure> {
+pub(super) fn normalize(
+    mut request: Request,
+    dialect: &Dialect,
+) -> Result<(Request, Names), Failure> {
     let to = dialect.protocol;
     if request.choices > 1 {
         let message = "this provider gives one answer at a time; ask for `n` of 1";
         return Err(Failure::inexpressible("n", message));
     }
-    let mut request = request.clone();
     drop_params(&mut request, &dialect.drop_params);
     if !matches!(to, Protocol::OpenAi | Protocol::Responses) {
         hoist_system(&mut request);
