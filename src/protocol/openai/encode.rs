@@ -15,6 +15,9 @@ use crate::protocol::media::data_url;
 use crate::protocol::signature::wrap;
 use crate::protocol::tree::set;
 
+/// The longest name of a user, in bytes.
+const USER_MAX: usize = 64;
+
 /// Writes a request.
 ///
 /// # Errors
@@ -58,7 +61,11 @@ pub(crate) fn encode_request(request: &Request, to: Addressee<'_>) -> Result<Out
         "reasoning_effort",
         request.effort.map(|effort| effort.word()),
     );
-    set(&mut body, "user", request.user.clone());
+    match &request.user {
+        // Claude Code's is longer than OpenAI allows.
+        Some(user) if user.len() > USER_MAX => dropped.push("user"),
+        user => set(&mut body, "user", user.clone()),
+    }
     if !request.tools.is_empty() {
         let tools: Vec<Value> = request.tools.iter().map(tool).collect();
         body.insert("tools".into(), tools.into());
