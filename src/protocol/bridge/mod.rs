@@ -10,6 +10,9 @@ mod normalize;
 mod pair;
 mod restore;
 
+#[cfg(test)]
+mod tests;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 
