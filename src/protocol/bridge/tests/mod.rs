@@ -12,11 +12,6 @@ use serde_json::{Value, json};
 use super::*;
 use crate::protocol::Opening;
 
-const STREAM: Shape = Shape {
-    stream: true,
-    ask_usage: true,
-};
-
 /// A request of this dialect, opened.
 fn opened(client: Protocol, body: &Value, stream: bool) -> Call {
     let opening = Opening {
