@@ -26,6 +26,8 @@ pub enum FailureKind {
     MethodNotAllowed,
     /// The body is larger than we accept.
     TooLarge,
+    /// The body is written in a way that we do not read.
+    UnsupportedMedia,
     /// The prompt fits no provider's context window.
     ContextTooLong,
     /// Every quota is spent and resets later than clients should wait.

@@ -115,10 +115,11 @@ async fn read(
     opening: Opening<'_>,
 ) -> Result<Call, Failure> {
     if let Some(coding) = request.headers().get(header::CONTENT_ENCODING)
-        && coding != "identity"
+        && !coding.as_bytes().eq_ignore_ascii_case(b"identity")
     {
-        let message = "compressed request bodies are not accepted; send the body as plain JSON";
-        return Err(Failure::invalid(message));
+        let message = "compressed request bodies are not accepted; send the body as it is";
+        let kind = FailureKind::UnsupportedMedia;
+        return Err(Failure::new(kind, Side::Client, message));
     }
     let declared = request
         .headers()

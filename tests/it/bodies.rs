@@ -196,10 +196,10 @@ async fn a_compressed_body_is_refused() {
             .client()
             .request("POST", CHAT, &headers, b"\x1f\x8b")
             .await;
-        let message = "compressed request bodies are not accepted; send the body as plain JSON";
+        let message = "compressed request bodies are not accepted; send the body as it is";
         assert_eq!(
             (answer.status, answer.json()),
-            (400, error(message, Value::Null))
+            (415, error(message, Value::Null))
         );
     }
     let body = chat("hi").to_string();

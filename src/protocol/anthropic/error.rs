@@ -44,6 +44,7 @@ fn class(failure: &Failure) -> (u16, &'static str) {
         (Kind::UnknownModel | Kind::NotFound, _) => (404, "not_found_error"),
         (Kind::MethodNotAllowed, _) => (405, INVALID),
         (Kind::TooLarge, _) => (413, "request_too_large"),
+        (Kind::UnsupportedMedia, _) => (415, INVALID),
         // The vendor's own `billing_error` would tell the client of a bill that it does not pay.
         (Kind::QuotaExhausted | Kind::RateLimited, _) => (429, "rate_limit_error"),
         // The vendor's own number: its clients wait and try again.

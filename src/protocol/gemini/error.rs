@@ -42,6 +42,7 @@ fn class(failure: &Failure) -> (u16, &'static str) {
         (Kind::UnknownModel | Kind::NotFound, _) => (404, "NOT_FOUND"),
         (Kind::MethodNotAllowed, _) => (405, "INVALID_ARGUMENT"),
         (Kind::TooLarge, _) => (413, "INVALID_ARGUMENT"),
+        (Kind::UnsupportedMedia, _) => (415, "INVALID_ARGUMENT"),
         (Kind::QuotaExhausted | Kind::RateLimited, _) => (429, "RESOURCE_EXHAUSTED"),
         (Kind::Unavailable, _) => (503, "UNAVAILABLE"),
         (Kind::Timeout, Side::Client) => (408, "DEADLINE_EXCEEDED"),
@@ -115,6 +116,12 @@ mod tests {
                 "INVALID_ARGUMENT",
             ),
             (Kind::TooLarge, Side::Client, 413, "INVALID_ARGUMENT"),
+            (
+                Kind::UnsupportedMedia,
+                Side::Client,
+                415,
+                "INVALID_ARGUMENT",
+            ),
             (
                 Kind::QuotaExhausted,
                 Side::Gateway,

@@ -56,6 +56,7 @@ fn class(failure: &Failure) -> (u16, &'static str, Option<&'static str>) {
         (Kind::NotFound, _) => (404, INVALID, None),
         (Kind::MethodNotAllowed, _) => (405, INVALID, None),
         (Kind::TooLarge, _) => (413, INVALID, None),
+        (Kind::UnsupportedMedia, _) => (415, INVALID, None),
         (Kind::ContextTooLong, _) => (400, INVALID, Some("context_length_exceeded")),
         (Kind::QuotaExhausted, _) => (429, "insufficient_quota", Some("insufficient_quota")),
         (Kind::RateLimited, _) => (429, "requests", Some("rate_limit_exceeded")),

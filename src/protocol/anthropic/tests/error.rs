@@ -20,6 +20,7 @@ fn every_kind_has_its_status_and_type() {
         (Kind::NotFound, Upstream, 502, "api_error"),
         (Kind::MethodNotAllowed, Client, 405, "invalid_request_error"),
         (Kind::TooLarge, Client, 413, "request_too_large"),
+        (Kind::UnsupportedMedia, Client, 415, "invalid_request_error"),
         (Kind::QuotaExhausted, Gateway, 429, "rate_limit_error"),
         (Kind::RateLimited, Upstream, 429, "rate_limit_error"),
         (Kind::Unavailable, Gateway, 529, "overloaded_error"),
