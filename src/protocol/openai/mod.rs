@@ -38,7 +38,7 @@ pub(crate) use encoder::StreamEncoder;
 pub use error::{error_event, render};
 pub(crate) use foreign::{takes_signatures, without_foreign};
 pub use gather::Gather;
-pub(crate) use passed::{is_error_event, judge_passed};
+pub(crate) use passed::{judge_passed, read_passed_event};
 pub(crate) use response::{decode_response, encode_response};
 pub use stream::Relay;
 pub use synthesize::synthesize;

@@ -23,7 +23,7 @@ pub(crate) fn judge_passed(
     }
 }
 
-/// Whether the data of an event tells of an error.
-pub(crate) fn is_error_event(data: &[u8]) -> bool {
-    Chunk::read(data).is_ok_and(|chunk| chunk.is_error)
+/// Whether the data of an event tells of an error, and the cost if it tells.
+pub(crate) fn read_passed_event(data: &[u8]) -> (bool, Option<Usage>) {
+    Chunk::read(data).map_or((false, None), |chunk| (chunk.is_error, chunk.usage))
 }

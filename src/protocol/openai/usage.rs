@@ -14,16 +14,21 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Option<Usage>, Fault> {
         return Ok(None);
     }
     let (mut input, mut output, mut total) = (None, None, None);
+    // By these names go the costs of pictures and sounds.
+    let (mut other_input, mut other_output) = (None, None);
     cursor.members(|cursor, key| {
         let told = match &*key.name() {
             b"prompt_tokens" => &mut input,
             b"completion_tokens" => &mut output,
             b"total_tokens" => &mut total,
+            b"input_tokens" => &mut other_input,
+            b"output_tokens" => &mut other_output,
             _ => return cursor.skip(),
         };
         *told = count(cursor.raw()?);
         Ok(())
     })?;
+    let (input, output) = (input.or(other_input), output.or(other_output));
     if input.or(output).or(total).is_none() {
         return Ok(None);
     }
