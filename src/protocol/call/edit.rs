@@ -186,6 +186,41 @@ pub(super) fn members(body: &[u8], names: &[String]) -> Vec<Edit> {
         .collect()
 }
 
+/// Where a body of Gemini's repeats the model that its URL names: the vendor wants both to agree.
+pub(super) fn repeated_models(body: &[u8]) -> Vec<Span> {
+    let mut found = Vec::new();
+    // It was read before, and found in order.
+    let _ = note_models(&mut Cursor::new(body), &mut found);
+    found
+}
+
+fn note_models(cursor: &mut Cursor<'_>, found: &mut Vec<Span>) -> Result<(), Fault> {
+    if cursor.peek() != b'{' {
+        return cursor.skip();
+    }
+    cursor.members(|cursor, key| match &*key.name() {
+        b"model" if cursor.peek() == b'"' => {
+            found.push(cursor.value()?);
+            Ok(())
+        }
+        b"requests" if cursor.peek() == b'[' => {
+            cursor.elements(|cursor| note_models(cursor, found))
+        }
+        b"generateContentRequest" | b"generate_content_request" => note_models(cursor, found),
+        _ => cursor.skip(),
+    })
+}
+
+/// What puts a model into a body that names none.
+pub(super) fn named(body: &[u8], model: &str) -> Option<Edit> {
+    let start = memchr::memchr(b'{', body)? + 1;
+    let is_empty = body[start..].trim_ascii_start().first() == Some(&b'}');
+    let model = serde_json::Value::from(model);
+    let comma = if is_empty { "" } else { "," };
+    let at = Span { start, end: start };
+    Some(Edit::new(at, format!("\"model\":{model}{comma}")))
+}
+
 /// The body with each edit's text in its place, in pieces: what stays is a slice of the body, because
 /// a prompt may be large and copying it once more is felt.
 pub(super) fn splice(body: &Bytes, mut edits: Vec<Edit>) -> Vec<Bytes> {

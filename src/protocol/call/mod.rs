@@ -196,6 +196,8 @@ impl Call {
             if !added.is_empty() {
                 edits.push(Edit::new(at, added));
             }
+        } else if model != self.model && self.content_type.is_none() {
+            edits.extend(self.naming(model));
         }
         splice(&self.body, edits)
     }
@@ -214,6 +216,22 @@ impl Call {
             content_type: self.content_type.as_deref(),
         };
         Call::open(opening, body)
+    }
+
+    /// What makes a body that need not name its model ask for this one.
+    fn naming(&self, model: &str) -> Vec<Edit> {
+        match self.endpoint {
+            Endpoint::Gemini(
+                Action::CountTokens | Action::EmbedContent | Action::BatchEmbedContents,
+            ) => {
+                let model = model.strip_prefix("models/").unwrap_or(model);
+                let name = serde_json::Value::from(format!("models/{model}")).to_string();
+                let places = edit::repeated_models(&self.body).into_iter();
+                places.map(|at| Edit::new(at, name.clone())).collect()
+            }
+            Endpoint::Gemini(_) => Vec::new(),
+            _ => edit::named(&self.body, model).into_iter().collect(),
+        }
     }
 
     /// What takes these members out of the body. A second pass, for the few providers that need it.
