@@ -28,6 +28,7 @@ mod leaks;
 mod logs;
 mod models;
 mod nginx;
+mod passed;
 mod periods;
 mod quota;
 mod reload;
