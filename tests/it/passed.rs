@@ -114,6 +114,18 @@ async fn a_batch_of_geminis_names_the_providers_model_throughout() {
 }
 
 #[tokio::test]
+async fn a_vector_too_few_is_the_providers_failure() {
+    let vectors = r#"{"embeddings":[{"values":[0.5]}]}"#;
+    let act = Act::body(200, "application/json", vectors);
+    let (gateway, _simulator) = gateway(act, json!({ "protocol": "gemini" })).await;
+    for (input, status) in [(json!(["a"]), 200), (json!(["a", "b"]), 502)] {
+        let question = json!({ "model": "m", "input": input });
+        let answer = gateway.client().post("/v1/embeddings", &question).await;
+        assert_eq!(answer.status, status, "{}", answer.text());
+    }
+}
+
+#[tokio::test]
 async fn pictures_are_not_asked_of_another_dialect() {
     let (gateway, simulator) = gateway(Act::empty(), json!({ "protocol": "anthropic" })).await;
     let picture = json!({ "model": "m", "prompt": "a cat" });

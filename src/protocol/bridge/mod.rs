@@ -236,6 +236,12 @@ impl<'a> Bridge<'a> {
             (lane, endpoint) if endpoint.embeds() => {
                 let tree = parse(content_type, &body)?;
                 let mut vectors = dialects::decode_embeddings(tree, self.dialect.protocol)?;
+                if let Lane::Embedding(asked, _) = lane
+                    && asked.inputs.len() != vectors.vectors.len()
+                {
+                    let message = "upstream's answer has not one vector for each text";
+                    return Err(Failure::upstream(message));
+                }
                 let usage = vectors.tokens.map(|tokens| Usage {
                     input: tokens,
                     total: tokens,
