@@ -7,9 +7,9 @@ use std::collections::VecDeque;
 
 use serde_json::Value;
 
-use super::response::{arguments, finish, logprobs, signature};
+use super::response::{arguments, body, finish, logprobs, signature};
 use super::{is_done, usage};
-use crate::chat::{Block, Event, Failure, FinishReason};
+use crate::chat::{Block, Event, Failure, FinishReason, Signed};
 use crate::protocol::codec::Decoder;
 use crate::protocol::error;
 use crate::protocol::json::is_truthy;
@@ -22,8 +22,6 @@ pub(crate) struct StreamDecoder {
     open: Option<Block>,
     /// Calls that are not complete, the oldest first; of them only that one has been told of.
     calls: VecDeque<Call>,
-    /// How many calls there were.
-    begun: u64,
     called: bool,
     finished: bool,
     closed: bool,
@@ -34,6 +32,7 @@ struct Call {
     id: String,
     name: String,
     custom: bool,
+    signature: Option<Signed>,
     /// All of them.
     arguments: String,
     /// How much of them was told.
@@ -65,7 +64,10 @@ impl Decoder for StreamDecoder {
         if !std::mem::replace(&mut self.started, true) {
             out.push(Event::Start);
         }
-        self.delta(choice, out);
+        // What comes behind the end is no part of the answer.
+        if !self.finished {
+            self.delta(choice, out);
+        }
         if let Some(usage) = usage::of_tree(&chunk["usage"]) {
             out.push(Event::Usage(usage));
         }
@@ -77,12 +79,8 @@ impl Decoder for StreamDecoder {
     }
 
     fn end(&mut self, out: &mut Vec<Event>) {
-        if self.finished {
-            self.close(out);
-        } else if !self.closed {
-            self.end_calls(out);
-            self.end_block(out);
-        }
+        // Of an answer that was cut nothing is ended: half a call must not look like one.
+        self.close(out);
     }
 }
 
@@ -156,13 +154,10 @@ impl StreamDecoder {
     /// A piece of a call, added to the one it belongs to: by its number, its id, or as it is the last.
     fn call(&mut self, piece: &Value, out: &mut Vec<Event>) {
         self.end_block(out);
-        self.called = true;
         let index = piece["index"].as_u64();
         let id = piece["id"].as_str().unwrap_or_default();
-        let (body, custom, name) = match piece.get("custom") {
-            Some(custom) => (custom, true, "input"),
-            None => (&piece["function"], false, "arguments"),
-        };
+        let (body, custom, name) = body(piece);
+        let text = arguments(&body[name]);
         let continues = |call: &Call| {
             let is_other = !id.is_empty() && !call.id.is_empty() && call.id != id;
             // Without a number a new id is a new call, and no id the last one.
@@ -174,17 +169,22 @@ impl StreamDecoder {
             (None, true) => self.calls.len().checked_sub(1),
             _ => self.calls.iter().rposition(continues),
         };
+        // The last, empty word on a call that is complete.
+        if at.is_none() && id.is_empty() && body["name"].is_null() && text.trim().is_empty() {
+            return;
+        }
+        self.called = true;
         let at = at.unwrap_or_else(|| {
             self.calls.push_back(Call {
                 index,
                 id: id.to_owned(),
                 name: String::new(),
                 custom,
+                signature: None,
                 arguments: String::new(),
                 told: 0,
                 begun: false,
             });
-            self.begun += 1;
             self.calls.len() - 1
         });
         let call = &mut self.calls[at];
@@ -195,14 +195,9 @@ impl StreamDecoder {
         if call.name.is_empty() {
             call.name = body["name"].as_str().unwrap_or_default().to_owned();
         }
-        call.arguments.push_str(&arguments(&body[name]));
-        let signed = signature(piece);
+        call.arguments.push_str(&text);
+        call.signature = signature(piece).or(call.signature.take());
         self.tell(out);
-        if at == 0
-            && let Some(signed) = signed
-        {
-            out.push(Event::Signature(signed));
-        }
     }
 
     /// Tells of the oldest call; of the next only when that one is complete.
@@ -264,15 +259,17 @@ impl Call {
                 custom: self.custom,
             }));
         }
+        out.extend(self.signature.take().map(Event::Signature));
         if self.told < self.arguments.len() {
             out.push(Event::Delta(self.arguments[self.told..].to_owned()));
             self.told = self.arguments.len();
         }
     }
 
-    /// Whether its arguments can be all there is of them: nothing but a value of JSON is.
+    /// Whether its arguments are all there is of them: an object of JSON is. Free text may always go on.
     fn is_complete(&self) -> bool {
-        !self.arguments.is_empty()
+        !self.custom
+            && self.arguments.trim_start().starts_with('{')
             && serde_json::from_str::<serde::de::IgnoredAny>(&self.arguments).is_ok()
     }
 }

@@ -75,10 +75,7 @@ fn content_part(part: &Value) -> Option<Part> {
 }
 
 fn call(call: &Value) -> ToolCall {
-    let (body, custom, name) = match call.get("custom") {
-        Some(custom) => (custom, true, "input"),
-        None => (&call["function"], false, "arguments"),
-    };
+    let (body, custom, name) = body(call);
     ToolCall {
         id: text(&call["id"]).unwrap_or_default(),
         name: text(&body["name"]).unwrap_or_default(),
@@ -86,6 +83,15 @@ fn call(call: &Value) -> ToolCall {
         custom,
         namespace: None,
         signature: signature(call),
+    }
+}
+
+/// What is called, whether that takes text, and under which name its input stands. Some servers write `null` for
+/// the kind that it is not.
+pub(super) fn body(call: &Value) -> (&Value, bool, &'static str) {
+    match &call["custom"] {
+        custom @ Value::Object(_) => (custom, true, "input"),
+        _ => (&call["function"], false, "arguments"),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Tests of the parts together: tables for every rule, recorded shapes of traffic, properties.
 
+mod decoder;
 mod error;
 mod fixtures;
 mod gather;
