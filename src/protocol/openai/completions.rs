@@ -94,7 +94,7 @@ pub(crate) struct CompletionEncoder {
     /// Whether what grows is text: thoughts and calls have no place here.
     is_text: bool,
     finish: Finish,
-    usage: Usage,
+    usage: Option<Usage>,
     ended: bool,
 }
 
@@ -105,7 +105,7 @@ impl CompletionEncoder {
             reply,
             is_text: false,
             finish: Finish::default(),
-            usage: Usage::default(),
+            usage: None,
             ended: false,
         }
     }
@@ -127,12 +127,12 @@ impl Encoder for CompletionEncoder {
         match event {
             Event::Begin(block) => self.is_text = matches!(block, Block::Text | Block::Refusal),
             Event::Delta(text) if self.is_text => self.chunk(choice(&text, None), None, out),
-            Event::Usage(usage) => self.usage = usage,
+            Event::Usage(usage) => self.usage = Some(usage),
             Event::Finish(finish) => self.finish = finish,
             Event::Close => {
                 self.chunk(choice("", Some(&self.finish)), None, out);
-                if self.reply.include_usage {
-                    self.chunk(json!([]), Some(usage::to_tree(&self.usage)), out);
+                if let Some(usage) = self.usage.filter(|_| self.reply.include_usage) {
+                    self.chunk(json!([]), Some(usage::to_tree(&usage)), out);
                 }
                 out.extend_from_slice(b"data: [DONE]\n\n");
                 self.ended = true;

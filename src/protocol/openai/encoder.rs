@@ -151,8 +151,7 @@ impl StreamEncoder {
             other => other,
         };
         self.choice(json!({}), Value::Null, finish_reason(reason).into(), out);
-        if self.reply.include_usage {
-            let usage = self.usage.unwrap_or_default();
+        if let Some(usage) = self.usage.filter(|_| self.reply.include_usage) {
             self.chunk(json!([]), Some(usage::to_tree(&usage)), out);
         }
         out.extend_from_slice(b"data: [DONE]\n\n");
