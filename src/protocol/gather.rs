@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::codec::Decoder;
 use super::estimate::Tally;
 use super::openai;
+use super::relay::is_whole;
 use super::sse::{Frame, FrameReader};
 use crate::chat::{Collector, Event, Failure, Response, Usage};
 
@@ -138,7 +139,7 @@ impl Coded {
     fn finish(mut self) -> Result<Gathered, Failure> {
         if let Some(frame) = self.frames.finish()
             && let Some(data) = frame.data()
-            && serde_json::from_slice::<serde::de::IgnoredAny>(&data).is_ok()
+            && is_whole(&data)
         {
             self.take(&frame)?;
         }

@@ -150,11 +150,6 @@ impl Fields {
         }
     }
 
-    /// What nobody took.
-    pub(crate) fn into_value(self) -> Value {
-        Value::Object(self.members)
-    }
-
     /// The names of what nobody took, and that say something.
     pub(crate) fn rest(self) -> impl Iterator<Item = String> {
         let path = self.path;

@@ -21,6 +21,8 @@ pub(super) struct Original {
     pub(super) name: String,
     pub(super) namespace: Option<String>,
     pub(super) custom: bool,
+    /// Whether a provider knows it as a function that takes an object with its text.
+    pub(super) wrapped: bool,
 }
 
 impl Names {
@@ -28,7 +30,8 @@ impl Names {
     pub(super) fn of(request: &mut Request, to: Protocol) -> Names {
         let mut names = Names::default();
         if to == Protocol::Responses {
-            return names; // has all there is
+            names.valid_only(request, to); // groups and text it has itself
+            return names;
         }
         let mut sent: HashMap<(Option<String>, String), String> = HashMap::new();
         for tool in &mut request.tools {
@@ -36,6 +39,7 @@ impl Names {
                 name: tool.name.clone(),
                 namespace: tool.namespace.take(),
                 custom: tool.custom.is_some(),
+                wrapped: tool.custom.is_some(),
             };
             let key = (original.namespace.clone(), original.name.clone());
             tool.name = names.add(original, to);
@@ -56,9 +60,10 @@ impl Names {
         }
         let renamed = |name: &String| {
             let exact = sent.get(&(None, name.clone()));
+            // A choice does not tell the group: the first that has one of that name.
             let grouped = || {
-                let of = |key: &&(Option<String>, String)| key.1 == *name;
-                sent.keys().find(of).and_then(|key| sent.get(key))
+                let mut tools = request.tools.iter().map(|tool| &tool.name);
+                tools.find(|sent| names.original(sent).is_some_and(|own| own.name == *name))
             };
             exact.or_else(grouped).unwrap_or(name).clone()
         };
@@ -70,6 +75,37 @@ impl Names {
             _ => {}
         }
         names
+    }
+
+    /// Renames only what has letters that this provider does not allow.
+    fn valid_only(&mut self, request: &mut Request, to: Protocol) {
+        for tool in &mut request.tools {
+            let wanted = valid(&tool.name, to);
+            if wanted != tool.name {
+                let sent = distinct(wanted, |name| self.0.contains_key(name));
+                let original = Original {
+                    name: std::mem::replace(&mut tool.name, sent.clone()),
+                    namespace: tool.namespace.clone(),
+                    custom: tool.custom.is_some(),
+                    wrapped: false,
+                };
+                self.0.insert(sent, original);
+            }
+        }
+        let rename = |name: &mut String| {
+            let known = self.0.iter().find(|(_, own)| own.name == *name);
+            *name = known.map_or_else(|| valid(name, to), |(sent, _)| sent.clone());
+        };
+        for part in request.turns.iter_mut().flat_map(|turn| &mut turn.parts) {
+            if let Part::Call(call) = part {
+                rename(&mut call.name);
+            }
+        }
+        match &mut request.tool_choice {
+            Some(ToolChoice::Tool(name)) => rename(name),
+            Some(ToolChoice::Allowed(_, names)) => names.iter_mut().for_each(rename),
+            _ => {}
+        }
     }
 
     fn add(&mut self, original: Original, to: Protocol) -> String {
@@ -158,12 +194,4 @@ fn distinct(wanted: String, is_taken: impl Fn(&str) -> bool) -> String {
         .map(numbered)
         .find(|name| !is_taken(name))
         .unwrap_or(wanted)
-}
-
-/// An id as a client of this dialect takes it.
-pub(super) fn shown_id(id: String, to: Protocol) -> String {
-    match to {
-        Protocol::Anthropic => restricted(&id, b"_-"),
-        _ => id,
-    }
 }

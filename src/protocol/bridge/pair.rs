@@ -1,5 +1,7 @@
 //! Calls and their results, brought together.
 
+use std::collections::HashSet;
+
 use crate::chat::{Part, Role, ToolCall, ToolResult, Turn};
 
 /// What a tool is taken to have said that was called and never heard of again.
@@ -21,6 +23,7 @@ enum Slot {
 /// result gets one; a result without a call becomes text.
 pub(super) fn pair(turns: Vec<Turn>) -> Vec<Turn> {
     let mut results = Vec::new();
+    let ids = call_ids(&turns);
     let turns: Vec<(Role, Vec<Slot>)> = turns
         .into_iter()
         .enumerate()
@@ -30,7 +33,8 @@ pub(super) fn pair(turns: Vec<Turn>) -> Vec<Turn> {
     // Results of the calls so far, for the user's next turn.
     let mut waiting: Vec<Part> = Vec::new();
     for (at, (role, slots)) in turns.into_iter().enumerate() {
-        if role == Role::Assistant {
+        // Nothing may stand between calls and their results, instructions neither.
+        if role != Role::User {
             flush(&mut waiting, &mut paired);
         }
         let mut said = match role {
@@ -41,13 +45,15 @@ pub(super) fn pair(turns: Vec<Turn>) -> Vec<Turn> {
             match slot {
                 Slot::Part(part) => {
                     if let Part::Call(call) = &part {
-                        let result = answer_to(call, at, &mut results);
+                        let result = answer_to(call, at, &ids, &mut results);
                         waiting.push(Part::Result(result));
                     }
                     said.push(part);
                 }
                 // Whose it is has claimed it by now, or nobody will.
-                Slot::Result(index) => said.extend(results[index].result.take().map(orphan)),
+                Slot::Result(index) => {
+                    said.extend(results[index].result.take().into_iter().flat_map(orphan));
+                }
             }
         }
         paired.push(Turn::new(role, said));
@@ -70,10 +76,15 @@ fn take_results(turn: usize, parts: Vec<Part>, results: &mut Vec<Unclaimed>) -> 
 }
 
 /// The result of a call in this turn: by its id, else the next one of its name where ids are missing.
-fn answer_to(call: &ToolCall, turn: usize, results: &mut [Unclaimed]) -> ToolResult {
+fn answer_to(
+    call: &ToolCall,
+    turn: usize,
+    ids: &HashSet<String>,
+    results: &mut [Unclaimed],
+) -> ToolResult {
     let by_id = |result: &ToolResult| !result.id.is_empty() && result.id == call.id;
     let by_name = |result: &ToolResult| {
-        (result.id.is_empty() || call.id.is_empty())
+        (result.id.is_empty() || call.id.is_empty() && !ids.contains(&result.id))
             && result.name.as_ref().is_none_or(|name| *name == call.name)
     };
     let find = |is_it: &dyn Fn(&ToolResult) -> bool| {
@@ -96,17 +107,30 @@ fn answer_to(call: &ToolCall, turn: usize, results: &mut [Unclaimed]) -> ToolRes
     result
 }
 
-/// A result of a call that nobody made, as text.
-fn orphan(result: ToolResult) -> Part {
+/// The ids of all calls: a result with one of them is no other call's.
+fn call_ids(turns: &[Turn]) -> HashSet<String> {
+    let parts = turns.iter().flat_map(|turn| &turn.parts);
+    let ids = parts.filter_map(|part| match part {
+        Part::Call(call) => Some(call.id.clone()),
+        _ => None,
+    });
+    ids.collect()
+}
+
+/// A result of a call that nobody made: as text, and what it shows.
+fn orphan(result: ToolResult) -> impl Iterator<Item = Part> {
     let texts = result.content.iter().filter_map(|part| match part {
         Part::Text(text) => Some(text.as_str()),
         _ => None,
     });
     let text = texts.collect::<Vec<_>>().join("\n");
-    let of = result
-        .name
-        .map_or(String::new(), |name| format!(" of {name}"));
-    Part::Text(format!("Result{of}: {text}"))
+    let of = match result.name {
+        Some(name) => format!(" of {name}"),
+        None => String::new(),
+    };
+    let media = result.content.into_iter();
+    let media = media.filter(|part| matches!(part, Part::Media(_)));
+    std::iter::once(Part::Text(format!("Result{of}: {text}"))).chain(media)
 }
 
 /// Results that no turn of the user's follows make one of their own.

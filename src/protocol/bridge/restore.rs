@@ -1,10 +1,11 @@
 //! What a provider says of the client's tools, in the client's own words again.
 
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use serde_json::Value;
 
-use super::names::{Names, Original, shown_id};
+use super::names::{Names, Original, sent_id};
 use crate::chat::{Block, Event, Part, Response, Signed};
 use crate::protocol::dialect::Protocol;
 
@@ -18,6 +19,8 @@ pub(in crate::protocol) struct Restore {
     id: String,
     /// Ids given so far.
     given: usize,
+    /// Ids that the client has seen.
+    shown: HashSet<String>,
     /// A call that is held back until it is complete.
     held: Option<Held>,
 }
@@ -45,6 +48,7 @@ impl Restore {
             provider,
             id: id.to_owned(),
             given: 0,
+            shown: HashSet::new(),
             held: None,
         }
     }
@@ -134,14 +138,17 @@ impl Restore {
                 self.given += 1;
                 format!("call_{}{}", self.id, self.given)
             }
-            false => shown_id(id, self.client),
+            // Anthropic's clients take few letters, and each id once.
+            false if self.client == Protocol::Anthropic => sent_id(&id, &mut self.shown),
+            false => id,
         };
         let original = self.names.original(&name).cloned();
-        let is_custom = original.as_ref().is_some_and(|original| original.custom);
+        let is_custom = original.as_ref().is_some_and(|original| original.wrapped);
         let original = original.unwrap_or(Original {
             name,
             namespace,
             custom,
+            wrapped: false,
         });
         let block = Block::Call {
             id,

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::decode::{decode_request, stop};
+use super::decode::{decode_members, stop};
 use super::response::finish_reason;
 use super::{error_event, usage};
 use crate::chat::{Block, Event, Failure, Finish, Part, Request, Response, Role, Turn, Usage};
@@ -49,8 +49,7 @@ pub(crate) fn decode_completion(body: Value) -> Result<Request, Failure> {
     }
     let stop = stop(&mut fields)?;
     // All other members are those of chat completions.
-    let rest = fields.into_value();
-    let mut request = decode_request(rest)?;
+    let mut request = decode_members(fields)?;
     request.stop = stop;
     request.turns = vec![Turn::new(Role::User, vec![Part::Text(prompt)])];
     Ok(request)

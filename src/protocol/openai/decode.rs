@@ -15,7 +15,15 @@ use crate::protocol::tree::{Fields, wrong};
 /// # Errors
 /// Something has the wrong type, or a role or a kind of content that does not exist.
 pub(crate) fn decode_request(body: Value) -> Result<Request, Failure> {
-    let mut fields = Fields::root(body)?;
+    let fields = Fields::root(body)?;
+    match fields.peek("messages") {
+        Some(_) => decode_members(fields),
+        None => Err(fields.wrong("messages", "is missing")),
+    }
+}
+
+/// Reads all members of a request that there are.
+pub(super) fn decode_members(mut fields: Fields) -> Result<Request, Failure> {
     let mut request = Request {
         max_tokens: fields.count("max_completion_tokens")?,
         sampling: sampling(&mut fields)?,

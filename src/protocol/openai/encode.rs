@@ -21,8 +21,13 @@ const USER_MAX: usize = 64;
 /// Writes a request.
 ///
 /// # Errors
-/// None today: what is foreign to this dialect was taken out before.
+/// A file or a sound is at a URL, which this dialect has for images alone.
 pub(crate) fn encode_request(request: &Request, to: Addressee<'_>) -> Result<Outbound, Failure> {
+    let mut parts = request.turns.iter().flat_map(|turn| &turn.parts);
+    if parts.any(is_remote_file) {
+        let message = "this provider takes files in the request alone, and no URL of one";
+        return Err(Failure::inexpressible("file_url", message));
+    }
     let mut body = Map::new();
     let mut dropped = Vec::new();
     body.insert("model".into(), to.model.into());
@@ -86,6 +91,16 @@ pub(crate) fn encode_request(request: &Request, to: Addressee<'_>) -> Result<Out
         body: Value::Object(body),
         dropped,
     })
+}
+
+fn is_remote_file(part: &Part) -> bool {
+    match part {
+        Part::Media(media) => {
+            media.kind != MediaKind::Image && matches!(media.source, Source::Url(_))
+        }
+        Part::Result(result) => result.content.iter().any(is_remote_file),
+        _ => false,
+    }
 }
 
 fn format(format: &Format) -> Option<Value> {

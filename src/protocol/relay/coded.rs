@@ -26,6 +26,10 @@ pub(in crate::protocol) struct Coded {
 }
 
 /// In which form it is handed on.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for each stream, within a box"
+)]
 pub(in crate::protocol) enum Output {
     /// As it came. What was sent so far lets some dialects end it properly when it breaks.
     AsItCame(Box<dyn Interrupted>),
@@ -96,9 +100,7 @@ impl Coded {
         }
         let mut text = Vec::new();
         if let Some(frame) = self.frames.finish() {
-            let is_whole = frame
-                .data()
-                .is_some_and(|data| serde_json::from_slice::<serde::de::IgnoredAny>(&data).is_ok());
+            let is_whole = frame.data().is_some_and(|data| is_whole(&data));
             if is_whole {
                 let closing = frame.closing();
                 let mut run = Run::new(frame.bytes().clone(), 0);
@@ -112,6 +114,10 @@ impl Coded {
             let mut events = std::mem::take(&mut self.events);
             self.decoder.end(&mut events);
             self.note(&events);
+            // What was held back of an answer that broke off stays so: half a call must not look like one.
+            if !self.seen.finished {
+                events.clear();
+            }
             self.encode(&mut events, &mut text);
             self.events = events;
         }
@@ -248,6 +254,11 @@ impl Coded {
     pub(super) fn usage(&self) -> Usage {
         self.seen.usage(self.prompt_tokens)
     }
+}
+
+/// Whether the data of an event that no blank line ended is all of it.
+pub(in crate::protocol) fn is_whole(data: &[u8]) -> bool {
+    data.trim_ascii() == b"[DONE]" || serde_json::from_slice::<serde::de::IgnoredAny>(data).is_ok()
 }
 
 /// JSON that is one line to every reader.

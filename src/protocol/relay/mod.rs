@@ -15,7 +15,7 @@ use super::openai;
 use super::seen::Seen;
 use crate::chat::{Failure, Usage};
 
-pub(super) use coded::{Coded, Interrupted, Output};
+pub(super) use coded::{Coded, Interrupted, Output, is_whole};
 pub(super) use unread::Unread;
 
 /// Hands a provider's stream on to a client.

@@ -42,6 +42,33 @@ fn results_follow_their_calls_in_order_and_whatever_is_missing_is_filled_in() {
 }
 
 #[test]
+fn nothing_stands_between_calls_and_their_results() {
+    let body = json!({ "model": "m", "max_tokens": 9, "messages": [
+        { "role": "user", "content": "go" },
+        { "role": "assistant", "content": [{ "type": "tool_use", "id": "a", "name": "f", "input": {} }] },
+        { "role": "system", "content": "be brief" },
+        { "role": "user", "content": [{ "type": "tool_result", "tool_use_id": "a", "content": "one" }] },
+    ] });
+    let sent = sent(Protocol::Anthropic, &body, Protocol::OpenAi);
+    let messages = sent["messages"].as_array().unwrap();
+    let roles: Vec<&Value> = messages.iter().map(|message| &message["role"]).collect();
+    assert_eq!(roles, ["user", "assistant", "tool", "system"]);
+}
+
+#[test]
+fn a_result_with_an_id_is_no_other_calls() {
+    let (messages, _) = messages(json!([
+        { "role": "user", "content": "go" },
+        { "role": "assistant", "content": null, "tool_calls": [call("", "f"), call("b", "f")] },
+        { "role": "tool", "tool_call_id": "b", "content": "of b" },
+        { "role": "tool", "content": "of the other" },
+    ]));
+    let results = &messages[2]["content"];
+    assert_eq!(results[0]["content"], "of the other");
+    assert_eq!(results[1]["content"], "of b");
+}
+
+#[test]
 fn turns_of_one_side_are_one_and_the_user_begins() {
     let (messages, system) = messages(json!([
         { "role": "system", "content": "one" },

@@ -84,6 +84,29 @@ fn looks_whole(client: Protocol, got: &str) -> bool {
     marks.iter().any(|mark| got.contains(mark))
 }
 
+/// The arguments of the calls that a client takes for complete.
+fn complete_calls(client: Protocol, got: &str) -> Vec<String> {
+    let data = got.lines().filter_map(|line| line.strip_prefix("data: "));
+    let events = data.filter_map(|data| serde_json::from_str::<Value>(data).ok());
+    let calls = events.flat_map(|event| match client {
+        Protocol::Responses if event["type"] == "response.output_item.done" => {
+            vec![event["item"]["arguments"].clone()]
+        }
+        Protocol::Gemini => {
+            let parts = event["candidates"][0]["content"]["parts"]
+                .as_array()
+                .cloned();
+            let args = parts.unwrap_or_default().into_iter();
+            args.map(|part| part["functionCall"]["args"].to_string().into())
+                .collect()
+        }
+        _ => Vec::new(),
+    });
+    calls
+        .filter_map(|call| Some(call.as_str()?.to_owned()))
+        .collect()
+}
+
 /// Cuts bytes at these places.
 fn cut<'b>(bytes: &'b [u8], at: &[usize]) -> Vec<&'b [u8]> {
     let mut at: Vec<usize> = at.iter().map(|at| at % (bytes.len() + 1)).collect();
@@ -119,6 +142,22 @@ fn between_equal_dialects_streams_are_the_providers_own() {
                 assert_eq!(got.matches("data: ").count(), own.matches("data:").count())
             }
             _ => assert_eq!(got, own, "{}", way.case),
+        }
+    }
+}
+
+#[test]
+fn half_a_call_never_looks_like_one() {
+    let is_tried = |way: &&Way| way.client != way.provider && way.case.starts_with("tools-p");
+    for way in ways().iter().filter(is_tried) {
+        for end in (0..way.stream.len()).step_by(13) {
+            let (got, ..) = relayed(way, [&way.stream[..end]]);
+            // A program runs a call as soon as it looks complete.
+            for call in complete_calls(way.client, &got) {
+                let is_whole = serde_json::from_str::<Value>(&call).is_ok();
+                let name = format!("{:?} from {:?} at {end}", way.client, way.provider);
+                assert!(is_whole && !call.contains("_raw"), "{name}: {call}");
+            }
         }
     }
 }

@@ -73,6 +73,29 @@ fn calls_come_back_by_the_client_s_own_names() {
 }
 
 #[test]
+fn names_with_other_letters_reach_a_responses_provider_and_come_back() {
+    let body = json!({ "contents": [{ "parts": [{ "text": "go" }] }],
+        "tools": [{ "functionDeclarations": [{ "name": "a.b:c" }] }] });
+    let call = opened(Protocol::Gemini, &body, false);
+    let dialect = Dialect::plain(Protocol::Responses);
+    let bridge = Bridge::new(&call, &dialect, || reply(&call)).unwrap();
+    let shape = Shape {
+        stream: false,
+        ask_usage: false,
+    };
+    let sent = bridge.errand("upstream", shape).unwrap().body.concat();
+    let sent: Value = serde_json::from_slice(&sent).unwrap();
+    assert_eq!(sent["tools"][0]["name"], "a_b_c");
+    let answer = json!({ "status": "completed", "output": [
+        { "type": "function_call", "call_id": "1", "name": "a_b_c", "arguments": "{}" },
+    ] });
+    let whole = bridge.whole(None, answer.to_string().into()).unwrap();
+    let whole: Value = serde_json::from_slice(&whole.body).unwrap();
+    let part = &whole["candidates"][0]["content"]["parts"][0];
+    assert_eq!(part["functionCall"]["name"], "a.b:c");
+}
+
+#[test]
 fn calls_in_the_history_go_by_the_names_that_the_provider_knows() {
     let mut body = asked();
     body["input"] = json!([
