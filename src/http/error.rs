@@ -2,33 +2,12 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderMap, HeaderName};
+use actix_web::http::header::{self, HeaderName};
 
 use crate::chat::{Failure, FailureKind, Side};
 use crate::protocol::{Protocol, render};
 
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
-
-/// The dialect in which whoever asks for a path expects to be told of failures.
-pub(super) fn dialect(path: &str, headers: &HeaderMap) -> Protocol {
-    let below = |prefix: &str| {
-        path.strip_prefix(prefix)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    let is_google =
-        || headers.contains_key("x-goog-api-key") || headers.contains_key("x-goog-api-client");
-    if below("/v1/messages") || below("/messages") {
-        Protocol::Anthropic
-    } else if below("/v1beta") || below("/v1/models") && (path.contains(':') || is_google()) {
-        Protocol::Gemini
-    } else if below("/v1/models") && headers.contains_key("anthropic-version") {
-        Protocol::Anthropic
-    } else if below("/v1/responses") || below("/responses") {
-        Protocol::Responses
-    } else {
-        Protocol::OpenAi
-    }
-}
 
 /// A failure as an answer. What a provider said about the client's own mistake is handed on as it came.
 pub(super) fn response(failure: &Failure, dialect: Protocol, id: &str) -> HttpResponse {

@@ -11,6 +11,7 @@ pub(crate) mod inbound;
 pub(crate) mod models;
 mod reply;
 pub(crate) mod responses;
+mod speech;
 mod visit;
 
 pub(crate) use access::Access;

@@ -1,31 +1,16 @@
 //! The lists of models, in the shape that each dialect has for them.
 
 use actix_web::HttpResponse;
-use actix_web::http::header::HeaderMap;
 use serde_json::{Value, json};
 
 use super::reply;
+use super::speech;
 use super::visit::Visit;
 use crate::chat::Failure;
 use crate::protocol::Protocol;
 
 /// When a model was made: nobody knows when a provider's was, but clients require it.
 const CREATED: &str = "1970-01-01T00:00:00Z";
-
-/// Which shape a client expects at a path that three dialects share.
-fn shape(path: &str, headers: &HeaderMap, query: &str) -> Protocol {
-    let has = |name| headers.contains_key(name);
-    let has_key = || query.split('&').any(|pair| pair.starts_with("key="));
-    if path.starts_with("/v1beta/") {
-        Protocol::Gemini
-    } else if has("anthropic-version") {
-        Protocol::Anthropic
-    } else if has("x-goog-api-key") || has("x-goog-api-client") || has_key() {
-        Protocol::Gemini
-    } else {
-        Protocol::OpenAi
-    }
-}
 
 fn model(id: &str, shape: Protocol) -> Value {
     match shape {
@@ -52,7 +37,7 @@ fn model(id: &str, shape: Protocol) -> Value {
 /// `GET /v1/models`, `GET /v1beta/models`: every model that somebody serves, on one page.
 pub(crate) async fn list(visit: Visit) -> Result<HttpResponse, Failure> {
     let request = &visit.request;
-    let shape = shape(request.path(), request.headers(), request.query_string());
+    let shape = speech::dialect(request);
     let names: Vec<&str> = visit
         .snapshot
         .routes
@@ -76,36 +61,11 @@ pub(crate) async fn list(visit: Visit) -> Result<HttpResponse, Failure> {
 /// `GET /v1/models/{model}`: whether one can be asked.
 pub(crate) async fn one(visit: Visit) -> Result<HttpResponse, Failure> {
     let request = &visit.request;
-    let shape = shape(request.path(), request.headers(), request.query_string());
+    let shape = speech::dialect(request);
     let asked = request.match_info().query("model");
     let asked = percent_encoding::percent_decode_str(asked).decode_utf8_lossy();
     match visit.snapshot.routes.find(&asked) {
         Some(_) => Ok(reply::json(200, &model(&asked, shape))),
         None => Err(visit.snapshot.routes.unknown(&asked)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
-
-    use super::shape;
-    use crate::protocol::Protocol;
-
-    #[test]
-    fn the_shape_is_known_by_path_and_headers() {
-        for (path, header, query, expected) in [
-            ("/v1/models", "authorization", "", Protocol::OpenAi),
-            ("/v1/models", "anthropic-version", "", Protocol::Anthropic),
-            ("/v1/models", "x-goog-api-key", "", Protocol::Gemini),
-            ("/v1/models", "x-goog-api-client", "", Protocol::Gemini),
-            ("/v1/models", "accept", "key=k", Protocol::Gemini),
-            ("/v1beta/models", "authorization", "", Protocol::Gemini),
-        ] {
-            let mut headers = HeaderMap::new();
-            let name = HeaderName::from_static(header);
-            headers.insert(name, HeaderValue::from_static("x"));
-            assert_eq!(shape(path, &headers, query), expected, "{path} {header}");
-        }
     }
 }

@@ -9,7 +9,7 @@ use actix_web::web::{self, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::access::{self, Access, Door};
-use super::{error, reply};
+use super::{error, reply, speech};
 use crate::chat::{Failure, FailureKind, Side};
 use crate::state::{Gateway, Snapshot};
 use crate::upstream::Client;
@@ -87,7 +87,7 @@ where
     let snapshot = worker.gateway.snapshot();
     let keyed = snapshot.client_key.is_some();
     let origin = access != Access::Admin && keyed && request.headers().contains_key(header::ORIGIN);
-    let dialect = error::dialect(request.path(), request.headers());
+    let dialect = speech::dialect(&request);
     let answered = match access::admit(access, &request, &snapshot, &worker.door) {
         Ok(()) => {
             let visit = Visit {
@@ -134,14 +134,14 @@ fn other_method(access: Access, methods: &'static [Method], request: &HttpReques
             request.path()
         );
         let failure = Failure::new(FailureKind::MethodNotAllowed, Side::Client, message);
-        let dialect = error::dialect(request.path(), request.headers());
+        let dialect = speech::dialect(&request);
         let mut response = error::response(&failure, dialect, &id);
         if let Ok(value) = allowed.parse() {
             response.headers_mut().insert(header::ALLOW, value);
         }
         response
     };
-    let dialect = error::dialect(request.path(), request.headers());
+    let dialect = speech::dialect(&request);
     reply::stamp(&mut response, &id, dialect, cors);
     response
 }
@@ -151,7 +151,7 @@ pub(crate) async fn unknown_path(request: HttpRequest) -> HttpResponse {
     let id = reply::request_id(&request);
     let message = format!("no such path: {} {}", request.method(), request.path());
     let failure = Failure::new(FailureKind::NotFound, Side::Client, message);
-    let dialect = error::dialect(request.path(), request.headers());
+    let dialect = speech::dialect(&request);
     let mut response = error::response(&failure, dialect, &id);
     reply::stamp(&mut response, &id, dialect, false);
     response

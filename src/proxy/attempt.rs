@@ -317,11 +317,14 @@ async fn whole(mut response: Response, bridge: &Bridge<'_>) -> Result<Whole, Fai
 }
 
 /// The answer of an endpoint that goes through as it is: JSON, events, or whatever the provider calls it.
-async fn passed(response: Response, bridge: &Bridge<'_>) -> Result<Ready, Failure> {
-    let kind = response
-        .content_type()
-        .unwrap_or("application/json")
-        .to_owned();
+async fn passed(mut response: Response, bridge: &Bridge<'_>) -> Result<Ready, Failure> {
+    let kind = match response.content_type() {
+        Some(kind) => kind.to_owned(),
+        None => match response.first_byte().await? {
+            Some(b'{' | b'[') | None => "application/json".to_owned(),
+            Some(_) => "application/octet-stream".to_owned(),
+        },
+    };
     let essence = kind.split(';').next().unwrap_or_default().trim();
     let essence = essence.to_ascii_lowercase();
     let (media, relay) = match essence.as_str() {
