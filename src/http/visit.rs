@@ -134,14 +134,14 @@ fn other_method(access: Access, methods: &'static [Method], request: &HttpReques
             request.path()
         );
         let failure = Failure::new(FailureKind::MethodNotAllowed, Side::Client, message);
-        let dialect = speech::dialect(&request);
+        let dialect = speech::dialect(request);
         let mut response = error::response(&failure, dialect, &id);
         if let Ok(value) = allowed.parse() {
             response.headers_mut().insert(header::ALLOW, value);
         }
         response
     };
-    let dialect = speech::dialect(&request);
+    let dialect = speech::dialect(request);
     reply::stamp(&mut response, &id, dialect, cors);
     response
 }

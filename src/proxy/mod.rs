@@ -1,13 +1,14 @@
 //! The way of one request. Read this first.
 //!
-//! [`handle`] tells the story; `attempt` asks one candidate, `outcome` judges what follows from a failure,
-//! `count` counts tokens without asking for an answer, `hold` keeps the quota straight, `redact` keeps secrets in, `answer` and `stream` carry what the client
-//! gets. Nothing here knows actix-web or JSON: the door is [`http`](crate::http), the dialect is
-//! [`protocol`](crate::protocol).
+//! [`handle`] tells the story; `attempt` asks one candidate, `exchange` is one exchange with it, `outcome`
+//! judges what follows from a failure, `hold` keeps the quota straight, `redact` keeps secrets in, `answer` and
+//! `stream` carry what the client gets. `count` counts tokens without asking for an answer. Nothing here knows
+//! actix-web or JSON: the door is [`http`](crate::http), the dialects are in [`protocol`](crate::protocol).
 
 mod answer;
 mod attempt;
 mod count;
+mod exchange;
 mod hold;
 mod outcome;
 mod redact;
