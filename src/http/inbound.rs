@@ -274,10 +274,14 @@ fn without_key(query: &str) -> Cow<'_, str> {
 
 /// The type of a body that is a form, where forms are taken.
 fn form_type(request: &HttpRequest, endpoint: Endpoint) -> Option<&str> {
+    let Endpoint::Passed(_) = endpoint else {
+        return None;
+    };
     let kind = request.headers().get(header::CONTENT_TYPE)?.to_str().ok()?;
     let essence = kind.split(';').next().unwrap_or_default().trim();
-    let is_form = essence.eq_ignore_ascii_case("multipart/form-data");
-    (is_form && matches!(endpoint, Endpoint::Passed(_))).then_some(kind)
+    essence
+        .eq_ignore_ascii_case("multipart/form-data")
+        .then_some(kind)
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ async fn ask(request: &Request<'_>, candidate: &Candidate, model: &str) -> Optio
     let target = &candidate.target;
     let uri = match target.uri(errand.endpoint) {
         Some(_) if query.is_none() => None,
-        _ => Some(target.uri_of(errand.endpoint, model, query).ok()?),
+        _ => Some(Box::new(target.uri_of(errand.endpoint, model, query).ok()?)),
     };
     let post = Post {
         target,

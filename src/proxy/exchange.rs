@@ -89,10 +89,10 @@ async fn exchange(
         None => answer.await,
     }?;
     if !(200..300).contains(&response.status()) {
-        return Err(refusal(response, bridge).await.into());
+        return Err(Box::pin(refusal(response, bridge)).await.into());
     }
     if let Endpoint::Passed(_) = call.endpoint {
-        return Ok(passed(response, bridge).await?);
+        return Ok(Box::pin(passed(response, bridge)).await?);
     }
     let is_stream = is_stream(&mut response, attempt.shape).await?;
     let media = match (call.stream && !call.endpoint.embeds(), call.array) {
@@ -101,7 +101,9 @@ async fn exchange(
         (true, false) => Media::Events,
     };
     match (is_stream, media) {
-        (true, Media::Json) => gathered(response, bridge).await.map_err(Unanswered::from),
+        (true, Media::Json) => Box::pin(gathered(response, bridge))
+            .await
+            .map_err(Unanswered::from),
         (true, media) => {
             let relay = bridge.relay(attempt.shape.stream && attempt.shape.ask_usage);
             let opening = Opening::read(response, relay).await?;
@@ -132,7 +134,8 @@ fn post<'a>(request: &'a Request<'_>, attempt: &Attempt<'a>) -> Result<Post<'a>,
         Some(_) if query.is_none() => None,
         _ => {
             let uri = target.uri_of(errand.endpoint, attempt.model, query);
-            Some(uri.map_err(|why| Failure::invalid(format!("the URL is wrong: {why}")))?)
+            let uri = uri.map_err(|why| Failure::invalid(format!("the URL is wrong: {why}")))?;
+            Some(Box::new(uri))
         }
     };
     let content_type = call.content_type.as_deref();
@@ -140,7 +143,9 @@ fn post<'a>(request: &'a Request<'_>, attempt: &Attempt<'a>) -> Result<Post<'a>,
         target,
         endpoint: errand.endpoint,
         uri,
-        content_type: content_type.and_then(|kind| HeaderValue::from_str(kind).ok()),
+        content_type: content_type
+            .and_then(|kind| HeaderValue::from_str(kind).ok())
+            .map(Box::new),
         forwarded: match attempt.bridge.is_verbatim() {
             true => &request.forwarded,
             false => &[],

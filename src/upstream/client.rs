@@ -78,9 +78,9 @@ pub struct Post<'a> {
     /// What is called there.
     pub endpoint: Endpoint,
     /// Its URL, where that is not the same every time.
-    pub uri: Option<Uri>,
+    pub uri: Option<Box<Uri>>,
     /// The type of a body that is not JSON.
-    pub content_type: Option<HeaderValue>,
+    pub content_type: Option<Box<HeaderValue>>,
     /// What the provider may know of the client.
     pub forwarded: &'a [(HeaderName, HeaderValue)],
     /// The body, in pieces that follow each other.
@@ -196,7 +196,7 @@ impl Client {
             true => &pool.fresh,
             false => &pool.kept,
         };
-        let Some(uri) = post.uri.as_ref().or_else(|| target.uri(post.endpoint)) else {
+        let Some(uri) = post.uri.as_deref().or_else(|| target.uri(post.endpoint)) else {
             let message = "the provider has nothing of that kind";
             return Err(Failure::new(FailureKind::Internal, Side::Gateway, message));
         };
@@ -206,7 +206,7 @@ impl Client {
             request.headers_mut().insert(name.clone(), value.clone());
         }
         if let Some(kind) = &post.content_type {
-            request.headers_mut().insert(CONTENT_TYPE, kind.clone());
+            request.headers_mut().insert(CONTENT_TYPE, (**kind).clone());
         }
         request
             .freeze()

@@ -38,7 +38,8 @@ pub(super) use restore::Restore;
 pub struct Bridge<'a> {
     call: &'a Call,
     dialect: &'a Dialect,
-    reply: Reply,
+    /// Nothing where the provider's own answer goes through, in chat.
+    reply: Option<Box<Reply>>,
     lane: Lane,
 }
 
@@ -85,8 +86,8 @@ impl<'a> Bridge<'a> {
     ) -> Result<Bridge<'a>, Failure> {
         let lane = lane(call, dialect)?;
         let reply = match lane {
-            Lane::Verbatim if dialect.protocol == Protocol::OpenAi => Reply::default(),
-            _ => reply(),
+            Lane::Verbatim if dialect.protocol == Protocol::OpenAi => None,
+            _ => Some(Box::new(reply())),
         };
         Ok(Bridge {
             call,
@@ -249,7 +250,7 @@ impl<'a> Bridge<'a> {
                 });
                 let body = match lane {
                     Lane::Embedding(_, coding) => {
-                        let model = &self.reply.model;
+                        let model = &self.reply().model;
                         vectors.tokens = vectors.tokens.or(Some(call.prompt_tokens));
                         let body = dialects::encode_embeddings(endpoint, &vectors, *coding, model);
                         body.to_string().into()
@@ -276,14 +277,14 @@ impl<'a> Bridge<'a> {
     /// An answer as the client's dialect writes it.
     fn written(&self, response: Response) -> Bytes {
         let response = self.restore().response(response);
-        dialects::encode_response(self.call.endpoint, response, &self.reply)
+        dialects::encode_response(self.call.endpoint, response, &self.reply())
             .to_string()
             .into()
     }
 
     /// An answer as the stream that it might have been.
     fn streamed(&self, response: Response) -> Bytes {
-        let mut encoder = dialects::encoder(self.call.endpoint, self.reply.clone());
+        let mut encoder = dialects::encoder(self.call.endpoint, self.reply());
         let mut text = Vec::new();
         let mut response = self.restore().response(response);
         if response.usage.is_none() && self.call.include_usage {
@@ -298,8 +299,12 @@ impl<'a> Bridge<'a> {
     fn anew(&self) -> Output {
         Output::Anew {
             restore: self.restore(),
-            encoder: dialects::encoder(self.call.endpoint, self.reply.clone()),
+            encoder: dialects::encoder(self.call.endpoint, self.reply()),
         }
+    }
+
+    fn reply(&self) -> Reply {
+        self.reply.as_deref().cloned().unwrap_or_default()
     }
 
     fn restore(&self) -> Restore {
@@ -308,7 +313,7 @@ impl<'a> Bridge<'a> {
             Lane::Verbatim | Lane::Embedding(..) => Rc::default(),
         };
         let client = self.call.endpoint.protocol();
-        Restore::new(names, client, self.dialect.protocol, &self.reply.id)
+        Restore::new(names, client, self.dialect.protocol, &self.reply().id)
     }
 }
 
