@@ -1,5 +1,8 @@
 //! Data URLs and media types. Payloads stay as they came: an image of megabytes is not decoded to be encoded again.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::chat::{Media, MediaKind, Source};
 
 /// Splits `data:image/png;charset=x;base64,AAAA` into the media type and the payload; `None` if it is no base64
@@ -41,6 +44,16 @@ pub(crate) fn usual(mime: &str) -> String {
         "image/jpg" => "image/jpeg".to_owned(),
         usual => usual.to_owned(),
     }
+}
+
+/// The text of a file that is nothing but text.
+pub(crate) fn text_of_file(media: &Media) -> Option<String> {
+    let is_text = media.mime.as_deref()?.starts_with("text/");
+    let Source::Base64(payload) = &media.source else {
+        return None;
+    };
+    let bytes = STANDARD.decode(payload).ok().filter(|_| is_text)?;
+    String::from_utf8(bytes).ok()
 }
 
 /// What a medium of this type is.

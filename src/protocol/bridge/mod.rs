@@ -170,13 +170,15 @@ impl<'a> Bridge<'a> {
             (Lane::Verbatim, Endpoint::Passed(_)) => {
                 return Relay::unread(Unread::new(true, call.prompt_tokens));
             }
-            (Lane::Verbatim, _) if !call.array => {
-                Output::AsItCame(dialects::interrupted(self.dialect.protocol))
-            }
+            (Lane::Verbatim, _) => Output::AsItCame(dialects::interrupted(self.dialect.protocol)),
             _ => self.anew(),
         };
         let client = call.endpoint.protocol();
-        Relay::coded(Coded::new(client, decoder(), output, call.prompt_tokens))
+        let coded = Coded::new(client, decoder(), output, call.prompt_tokens);
+        Relay::coded(match self.is_verbatim() && call.array {
+            true => coded.into_array(),
+            false => coded,
+        })
     }
 
     /// What hands an answer on that is neither JSON nor a stream of events.

@@ -24,6 +24,7 @@ pub(super) fn normalize(
         return Err(Failure::inexpressible("n", message));
     }
     drop_params(&mut request, &dialect.drop_params);
+    request.stop.retain(|text| !text.is_empty());
     if !matches!(to, Protocol::OpenAi | Protocol::Responses) {
         hoist_system(&mut request);
     }

@@ -67,7 +67,7 @@ impl Restore {
             ) => {
                 let (block, is_custom) = self.call(id, name, namespace, custom);
                 // Text within an object, and a signature that must come first, are known when all is there.
-                if is_custom || self.lifts_signatures() {
+                if is_custom || self.signs_first() {
                     self.held = Some(Held {
                         block,
                         is_custom,
@@ -159,6 +159,12 @@ impl Restore {
         (block, is_custom)
     }
 
+    /// Whether this client's dialect wants a call's signature before its arguments: where it knows those of thoughts
+    /// alone, before the call; in chat with its first piece, as programs look for it nowhere else.
+    fn signs_first(&self) -> bool {
+        self.client != Protocol::Gemini && self.provider == Protocol::Gemini
+    }
+
     /// Whether this client's dialect knows signatures of thoughts alone, and not of calls.
     fn lifts_signatures(&self) -> bool {
         matches!(self.client, Protocol::Anthropic | Protocol::Responses)
@@ -166,12 +172,19 @@ impl Restore {
     }
 
     fn release(&self, held: Held, mut emit: impl FnMut(Event)) {
-        if let Some(signature) = held.signature {
+        let (before, within) = match self.lifts_signatures() {
+            true => (held.signature, None),
+            false => (None, held.signature),
+        };
+        if let Some(signature) = before {
             emit(Event::Begin(Block::Thinking));
             emit(Event::Signature(signature));
             emit(Event::End);
         }
         emit(Event::Begin(held.block));
+        if let Some(signature) = within {
+            emit(Event::Signature(signature));
+        }
         let text = match held.is_custom {
             true => input(&held.arguments),
             false => held.arguments,

@@ -370,6 +370,7 @@ fn call(mut call: Fields) -> Result<ToolCall, Failure> {
     let signature = call
         .take("extra_content")
         .and_then(|extra| Some(extra["google"]["thought_signature"].as_str()?.to_owned()))
+        .filter(|blob| !blob.is_empty())
         .map(|blob| unwrap(&blob, Vendor::Google));
     let (mut body, custom, text) = match (call.object("function")?, call.object("custom")?) {
         (Some(function), _) => (function, false, "arguments"),

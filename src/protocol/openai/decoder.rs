@@ -23,6 +23,8 @@ pub(crate) struct StreamDecoder {
     /// Calls that are not complete, the oldest first; of them only that one has been told of.
     calls: VecDeque<Call>,
     called: bool,
+    /// Whether anything of an answer was said.
+    said: bool,
     finished: bool,
     closed: bool,
 }
@@ -48,7 +50,7 @@ impl Decoder for StreamDecoder {
         }
         if is_done(data) {
             // Some servers mark the end alone.
-            if !self.finished && self.started {
+            if !self.finished && self.said {
                 self.finish_with("", out);
             }
             return self.close(out);
@@ -142,6 +144,7 @@ impl StreamDecoder {
             self.end_block(out);
             out.push(Event::Begin(block.clone()));
             self.open = Some(block);
+            self.said = true;
         }
     }
 
@@ -174,6 +177,7 @@ impl StreamDecoder {
             return;
         }
         self.called = true;
+        self.said = true;
         let at = at.unwrap_or_else(|| {
             self.calls.push_back(Call {
                 index,
@@ -260,7 +264,9 @@ impl Call {
             }));
         }
         out.extend(self.signature.take().map(Event::Signature));
-        if self.told < self.arguments.len() {
+        // Blanks alone are no arguments.
+        let says_any = self.custom || !self.arguments.trim().is_empty();
+        if says_any && self.told < self.arguments.len() {
             out.push(Event::Delta(self.arguments[self.told..].to_owned()));
             self.told = self.arguments.len();
         }

@@ -11,9 +11,12 @@ use crate::chat::{
 };
 use crate::protocol::codec::{Addressee, Outbound};
 use crate::protocol::dialect::MaxTokensField;
-use crate::protocol::media::data_url;
+use crate::protocol::media::{data_url, text_of_file};
 use crate::protocol::signature::wrap;
 use crate::protocol::tree::set;
+
+/// The most texts that end an answer.
+const STOPS_MAX: usize = 4;
 
 /// The longest name of a user, in bytes.
 const USER_MAX: usize = 64;
@@ -53,8 +56,17 @@ pub(crate) fn encode_request(request: &Request, to: Addressee<'_>) -> Result<Out
     if sampling.top_k.is_some() {
         dropped.push("top_k");
     }
-    if !request.stop.is_empty() {
-        body.insert("stop".into(), request.stop.clone().into());
+    if request.stop.len() > STOPS_MAX {
+        dropped.push("stop");
+    }
+    let stop: Vec<&str> = request
+        .stop
+        .iter()
+        .take(STOPS_MAX)
+        .map(String::as_str)
+        .collect();
+    if !stop.is_empty() {
+        body.insert("stop".into(), stop.into());
     }
     if let Some(top) = request.logprobs {
         body.insert("logprobs".into(), true.into());
@@ -216,7 +228,11 @@ fn content(parts: &[&Part]) -> Value {
 fn part(part: &Part) -> Option<Value> {
     match part {
         Part::Text(text) => Some(json!({ "type": "text", "text": text })),
-        Part::Media(media) => Some(self::media(media)),
+        // Files here are PDFs; what is text can be said as that.
+        Part::Media(media) => Some(match text_of_file(media) {
+            Some(text) => json!({ "type": "text", "text": text }),
+            None => self::media(media),
+        }),
         _ => None,
     }
 }

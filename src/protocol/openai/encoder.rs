@@ -16,6 +16,8 @@ pub(crate) struct StreamEncoder {
     open: Option<Open>,
     /// How many calls there were.
     calls: u64,
+    /// The first piece of a call, which may get a signature yet.
+    first: Option<Value>,
     logprobs: Vec<Logprob>,
     finish: Option<Finish>,
     usage: Option<Usage>,
@@ -42,6 +44,7 @@ impl StreamEncoder {
             started: false,
             open: None,
             calls: 0,
+            first: None,
             logprobs: Vec::new(),
             finish: None,
             usage: None,
@@ -101,7 +104,7 @@ impl StreamEncoder {
                     }
                 }
                 self.calls += 1;
-                self.delta(json!({ "tool_calls": [call] }), out);
+                self.first = Some(call);
                 Open::Call {
                     custom,
                     is_empty: true,
@@ -110,7 +113,15 @@ impl StreamEncoder {
         });
     }
 
+    /// Writes the first piece of a call that waits.
+    fn flush(&mut self, out: &mut Vec<u8>) {
+        if let Some(call) = self.first.take() {
+            self.delta(json!({ "tool_calls": [call] }), out);
+        }
+    }
+
     fn grow(&mut self, text: String, out: &mut Vec<u8>) {
+        self.flush(out);
         let index = self.calls.saturating_sub(1);
         let delta = match &mut self.open {
             Some(Open::Thinking) => json!({ "reasoning_content": text }),
@@ -140,6 +151,7 @@ impl StreamEncoder {
         if is_bare {
             self.grow("{}".to_owned(), out);
         }
+        self.flush(out);
         self.open = None;
     }
 
@@ -174,15 +186,12 @@ impl Encoder for StreamEncoder {
                 self.start(out);
                 self.grow(text, out);
             }
-            // Proofs of thoughts have no place here.
-            Event::Signature(signed) if matches!(self.open, Some(Open::Call { .. })) => {
-                let index = self.calls.saturating_sub(1);
-                // OpenAI's own helper for Python fails on a piece of a call without a function.
-                let function = json!({ "arguments": "" });
-                let call = json!({ "index": index, "function": function, "extra_content": extra(&signed) });
-                self.delta(json!({ "tool_calls": [call] }), out);
+            // Proofs of thoughts have no place here, nor one that comes late.
+            Event::Signature(signed) => {
+                if let Some(call) = &mut self.first {
+                    call["extra_content"] = extra(&signed);
+                }
             }
-            Event::Signature(_) => {}
             Event::Logprobs(logprobs) => self.logprobs = logprobs,
             Event::End => self.end(out),
             Event::Usage(usage) => self.usage = Some(usage),

@@ -98,7 +98,7 @@ pub(super) fn body(call: &Value) -> (&Value, bool, &'static str) {
 /// Google's signature of a call, where its servers of this dialect have it.
 pub(super) fn signature(call: &Value) -> Option<crate::chat::Signed> {
     let blob = call["extra_content"]["google"]["thought_signature"].as_str()?;
-    Some(unwrap(blob, Vendor::Google))
+    (!blob.is_empty()).then(|| unwrap(blob, Vendor::Google))
 }
 
 /// Arguments are text. Some servers send the object instead.

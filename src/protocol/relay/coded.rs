@@ -8,6 +8,7 @@ use crate::chat::{Block, Event, Failure, Usage};
 use crate::protocol::bridge::Restore;
 use crate::protocol::codec::{Decoder, Encoder};
 use crate::protocol::dialect::Protocol;
+use crate::protocol::dialects;
 use crate::protocol::run::Run;
 use crate::protocol::seen::Seen;
 use crate::protocol::sse::{self, Frame, FrameReader};
@@ -19,6 +20,8 @@ pub(in crate::protocol) struct Coded {
     output: Output,
     /// The dialect of the client.
     client: Protocol,
+    /// Where Gemini's payloads are elements of one array: how many there were.
+    array: Option<usize>,
     seen: Seen,
     prompt_tokens: u64,
     /// Kept for its memory.
@@ -63,9 +66,18 @@ impl Coded {
             decoder,
             output,
             client,
+            array: None,
             seen: Seen::default(),
             prompt_tokens,
             events: Vec::new(),
+        }
+    }
+
+    /// Hands payloads on as the elements of one array (Gemini).
+    pub(in crate::protocol) fn into_array(self) -> Coded {
+        Coded {
+            array: Some(0),
+            ..self
         }
     }
 
@@ -120,6 +132,9 @@ impl Coded {
             }
             self.encode(&mut events, &mut text);
             self.events = events;
+            if self.seen.finished && self.array.is_some_and(|elements| elements > 0) {
+                text.push(b']');
+            }
         }
         flush(text, out);
     }
@@ -141,9 +156,10 @@ impl Coded {
             Output::AsItCame(_) if self.client == Protocol::Gemini => {
                 run.skip(&frame, out);
                 if let Some(data) = said {
-                    text.extend_from_slice(b"data: ");
-                    text.extend_from_slice(&one_line(data));
-                    text.extend_from_slice(b"\n\n");
+                    frame_for_google(&one_line(data), &mut self.array, text);
+                    if self.seen.failure.is_some() && self.array.is_some() {
+                        text.push(b']');
+                    }
                 }
             }
             // What a provider says of our key is not for the client.
@@ -229,6 +245,11 @@ impl Coded {
     pub(super) fn broken(&mut self, failure: &Failure) -> Bytes {
         let mut text = Vec::new();
         match &mut self.output {
+            Output::AsItCame(_) if self.array.is_some() => {
+                let (_, said) = dialects::render(self.client, failure, "");
+                frame_for_google(&said, &mut self.array, &mut text);
+                text.push(b']');
+            }
             Output::AsItCame(state) => text = state.broken(failure),
             Output::Anew { encoder, .. } => {
                 encoder.encode(Event::Failed(failure.clone()), &mut text);
@@ -253,6 +274,21 @@ impl Coded {
 
     pub(super) fn usage(&self) -> Usage {
         self.seen.usage(self.prompt_tokens)
+    }
+}
+
+/// A payload as Google's clients expect it: an event of one line, or the next element of an array.
+fn frame_for_google(payload: &[u8], array: &mut Option<usize>, text: &mut Vec<u8>) {
+    let (before, after): (&[u8], &[u8]) = match array {
+        None => (b"data: ", b"\n\n"),
+        Some(0) => (b"[", b""),
+        Some(_) => (b",\r\n", b""),
+    };
+    text.extend_from_slice(before);
+    text.extend_from_slice(payload);
+    text.extend_from_slice(after);
+    if let Some(elements) = array {
+        *elements += 1;
     }
 }
 

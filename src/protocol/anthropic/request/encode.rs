@@ -24,7 +24,7 @@ pub(crate) fn encode_request(request: &Request, to: Addressee<'_>) -> Result<Out
         let message = "this provider does not tell how likely its words are";
         return Err(Failure::inexpressible("logprobs", message));
     }
-    let max_tokens = request.max_tokens.unwrap_or(to.dialect.default_max_tokens);
+    let max_tokens = thinking::bound(request, to.dialect);
     let max_tokens = max_tokens.max(1);
     let mut draft = Draft::of(request, to, max_tokens)?;
     draft.set("max_tokens", max_tokens);
@@ -53,7 +53,7 @@ pub(crate) fn encode_request(request: &Request, to: Addressee<'_>) -> Result<Out
 /// # Errors
 /// As for the request itself.
 pub(crate) fn count_request(request: &Request, to: Addressee<'_>) -> Result<Value, Failure> {
-    let max_tokens = request.max_tokens.unwrap_or(to.dialect.default_max_tokens);
+    let max_tokens = thinking::bound(request, to.dialect);
     Ok(Draft::of(request, to, max_tokens)?.finish().body)
 }
 

@@ -3,6 +3,17 @@
 use crate::chat::{Effort, Part, Request, Role, ToolChoice, Vendor};
 use crate::protocol::{Dialect, ThinkingStyle};
 
+/// The bound on an answer, thinking included: the client's, or our own, which leaves room for a budget beside it.
+pub(super) fn bound(request: &Request, dialect: &Dialect) -> u64 {
+    request.max_tokens.unwrap_or_else(|| {
+        let budget = match (dialect.thinking_style, request.effort) {
+            (ThinkingStyle::Budget, Some(effort)) => budget(effort),
+            _ => 0,
+        };
+        dialect.default_max_tokens.saturating_add(budget)
+    })
+}
+
 /// The least that a budget may be.
 const BUDGET_MIN: u64 = 1024;
 

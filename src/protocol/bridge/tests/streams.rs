@@ -147,6 +147,39 @@ fn between_equal_dialects_streams_are_the_providers_own() {
 }
 
 #[test]
+fn gemini_s_array_holds_the_provider_s_own_payloads() {
+    let asked = json!({ "contents": [{ "parts": [{ "text": "hi" }] }] });
+    let opening = Opening {
+        endpoint: Endpoint::of_conversations(Protocol::Gemini, true),
+        model: Some("m"),
+        query: None,
+        content_type: None,
+    };
+    let call = Call::open(opening, asked.to_string().into()).unwrap();
+    let dialect = Dialect::plain(Protocol::Gemini);
+    let bridge = Bridge::new(&call, &dialect, || reply(&call)).unwrap();
+    let events = [
+        "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a\"}]},\"x\":1}]}",
+        "{\"candidates\":[{\"finishReason\":\"STOP\"}]}",
+    ];
+    let stream = events.map(|event| format!("data: {event}\r\n\r\n"));
+    let text = |out: VecDeque<Bytes>| {
+        let bytes: Vec<u8> = out.iter().flat_map(|bytes| bytes.to_vec()).collect();
+        String::from_utf8(bytes).unwrap()
+    };
+    let (mut relay, mut out) = (bridge.relay(true), VecDeque::new());
+    relay.push(stream.concat().into(), &mut out);
+    relay.finish(&mut out);
+    assert_eq!(text(out), format!("[{},\r\n{}]", events[0], events[1]));
+    let (mut relay, mut out) = (bridge.relay(true), VecDeque::new());
+    relay.push(stream[0].clone().into(), &mut out);
+    relay.finish(&mut out);
+    out.extend(relay.broken(&Failure::upstream("broke off")));
+    let got: Value = serde_json::from_str(&text(out)).unwrap();
+    assert_eq!(got[1]["error"]["message"], "broke off");
+}
+
+#[test]
 fn half_a_call_never_looks_like_one() {
     let is_tried = |way: &&Way| way.client != way.provider && way.case.starts_with("tools-p");
     for way in ways().iter().filter(is_tried) {

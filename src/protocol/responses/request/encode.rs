@@ -11,6 +11,9 @@ use crate::protocol::tree::set;
 /// The longest name of a user that the vendor takes, in characters.
 const USER_MAX: usize = 64;
 
+/// The least bound on an answer that the vendor takes. Programs that only try whether somebody is there ask for less.
+const OUTPUT_MIN: u64 = 16;
+
 /// Writes a request for a provider.
 ///
 /// # Errors
@@ -38,7 +41,8 @@ pub(crate) fn encode_request(request: &Request, to: Addressee<'_>) -> Result<Out
     }
     set(&mut body, "input", Some(input));
     tools::encode(request, &mut body);
-    set(&mut body, "max_output_tokens", request.max_tokens);
+    let bound = request.max_tokens.map(|tokens| tokens.max(OUTPUT_MIN));
+    set(&mut body, "max_output_tokens", bound);
     let temperature = request.sampling.temperature;
     set(
         &mut body,

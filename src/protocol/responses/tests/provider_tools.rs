@@ -141,7 +141,7 @@ fn parameters_have_their_names() {
     let body = write(&request).body;
     for (name, expected) in [
         ("instructions", json!("a\n\nb")),
-        ("max_output_tokens", json!(7)),
+        ("max_output_tokens", json!(16)),
         ("temperature", json!(2.0)),
         ("top_p", json!(0.5)),
         ("include", json!(["message.output_text.logprobs"])),
