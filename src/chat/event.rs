@@ -22,6 +22,8 @@ pub enum Event {
     Logprobs(Vec<Logprob>),
     /// The open block ends.
     End,
+    /// Something of the answer that has no words here, such as a picture. Clients of other dialects do not get it.
+    Untold,
     /// What the answer cost so far, all that is known of it; the last one counts.
     Usage(Usage),
     /// The model has ended, for this reason. Usage may follow.

@@ -85,7 +85,7 @@ impl Collector {
     /// Takes the next event.
     pub fn take(&mut self, event: Event) {
         match event {
-            Event::Start => {}
+            Event::Start | Event::Untold => {}
             Event::Begin(block) => {
                 self.end();
                 self.open = Some(begun(block));

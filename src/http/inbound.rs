@@ -189,16 +189,19 @@ fn too_large(max: usize) -> Failure {
 /// What providers may know of a client, as far as it sent it. Never its key, nor whom it would charge at
 /// the provider (`openai-organization`, `openai-project`): that belongs to the client's own key, not to ours.
 fn is_forwarded(name: &HeaderName, dialect: Protocol) -> bool {
-    match (name.as_str(), dialect) {
-        ("accept" | "user-agent", _)
-        | (
-            "openai-beta" | "originator" | "session-id" | "thread-id" | "x-client-request-id",
-            Protocol::OpenAi | Protocol::Responses,
-        )
-        | ("anthropic-version" | "anthropic-beta", Protocol::Anthropic)
-        | ("x-goog-api-client", Protocol::Gemini) => true,
-        (name, Protocol::Responses) => name.starts_with("x-codex-"),
-        _ => false,
+    let name = name.as_str();
+    if matches!(name, "accept" | "user-agent") {
+        return true;
+    }
+    match dialect {
+        Protocol::OpenAi | Protocol::Responses => {
+            matches!(
+                name,
+                "openai-beta" | "originator" | "session-id" | "thread-id" | "x-client-request-id"
+            ) || name.starts_with("x-codex-")
+        }
+        Protocol::Anthropic => matches!(name, "anthropic-version" | "anthropic-beta"),
+        Protocol::Gemini => name == "x-goog-api-client",
     }
 }
 

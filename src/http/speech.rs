@@ -6,6 +6,13 @@ use actix_web::http::header::HeaderMap;
 
 use crate::protocol::Protocol;
 
+/// The dialect of whoever calls this route; `None` where that depends on the request.
+pub(super) fn of_route(path: &str) -> Option<Protocol> {
+    let is_shared = path.starts_with("/v1/models") || path.starts_with("/models");
+    let nothing = HeaderMap::new();
+    (!is_shared).then(|| of(&Method::GET, path, "", &nothing))
+}
+
 /// The dialect of a request, in which it is answered whatever becomes of it.
 pub(super) fn dialect(request: &HttpRequest) -> Protocol {
     let (path, query) = (request.path(), request.query_string());

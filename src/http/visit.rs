@@ -11,6 +11,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::access::{self, Access, Door};
 use super::{error, reply, speech};
 use crate::chat::{Failure, FailureKind, Side};
+use crate::protocol::Protocol;
 use crate::state::{Gateway, Snapshot};
 use crate::upstream::Client;
 
@@ -56,11 +57,12 @@ pub(crate) fn endpoint<H, F>(
     // guards for methods write down for each request which methods there are, which is known here.
     for path in paths {
         let handler = handler.clone();
+        let spoken = speech::of_route(path);
         let serve = move |request: HttpRequest, payload: Payload| {
             let handler = handler.clone();
             async move {
                 if methods.contains(request.method()) {
-                    answer(access, request, payload, handler).await
+                    answer(access, spoken, request, payload, handler).await
                 } else {
                     other_method(access, methods, &request)
                 }
@@ -72,6 +74,7 @@ pub(crate) fn endpoint<H, F>(
 
 async fn answer<H, F>(
     access: Access,
+    spoken: Option<Protocol>,
     request: HttpRequest,
     payload: Payload,
     handler: H,
@@ -87,7 +90,7 @@ where
     let snapshot = worker.gateway.snapshot();
     let keyed = snapshot.client_key.is_some();
     let origin = access != Access::Admin && keyed && request.headers().contains_key(header::ORIGIN);
-    let dialect = speech::dialect(&request);
+    let dialect = spoken.unwrap_or_else(|| speech::dialect(&request));
     let answered = match access::admit(access, &request, &snapshot, &worker.door) {
         Ok(()) => {
             let visit = Visit {

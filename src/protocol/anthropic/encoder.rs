@@ -80,6 +80,7 @@ impl Encoder for StreamEncoder {
             Event::Signature(signed) => self.sign(signed, out),
             Event::End => self.end(out),
             Event::Close => self.close(out),
+            Event::Untold => {}
         }
     }
 }

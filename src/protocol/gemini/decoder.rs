@@ -136,6 +136,9 @@ impl StreamDecoder {
             Value::String(proof) if !proof.is_empty() => Some(proof),
             _ => None,
         };
+        if part.get("inlineData").is_some_and(Value::is_object) {
+            out.push(Event::Untold);
+        }
         let call = take(&mut part, "functionCall");
         if call.is_object() {
             return self.call(call, proof, out);

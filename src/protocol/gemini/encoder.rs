@@ -130,6 +130,7 @@ impl Encoder for StreamEncoder {
             return;
         }
         match event {
+            Event::Untold => {}
             Event::Start => {}
             Event::Begin(block) => {
                 self.end(out);

@@ -144,6 +144,7 @@ impl Encoder for CompletionEncoder {
             | Event::Delta(_)
             | Event::Signature(_)
             | Event::Logprobs(_)
+            | Event::Untold
             | Event::End => {}
         }
     }

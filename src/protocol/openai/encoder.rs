@@ -193,6 +193,7 @@ impl Encoder for StreamEncoder {
                 }
             }
             Event::Logprobs(logprobs) => self.logprobs = logprobs,
+            Event::Untold => {}
             Event::End => self.end(out),
             Event::Usage(usage) => self.usage = Some(usage),
             Event::Finish(finish) => self.finish = Some(finish),

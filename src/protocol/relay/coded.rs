@@ -213,6 +213,11 @@ impl Coded {
                     self.seen.meaningful = true;
                     self.seen.text.add(name.as_bytes());
                 }
+                // In another dialect it is nothing.
+                Event::Untold => {
+                    let passes = matches!(self.output, Output::AsItCame(_));
+                    self.seen.meaningful |= passes;
+                }
                 Event::Begin(Block::Redacted(_)) => self.seen.meaningful = true,
                 Event::Delta(text) => {
                     self.seen.meaningful |= !text.is_empty();

@@ -72,6 +72,7 @@ impl Encoder for StreamEncoder {
             }
             Event::Close => self.close(out),
             Event::Failed(failure) => self.fail(&failure, out),
+            Event::Untold => {}
         }
     }
 }

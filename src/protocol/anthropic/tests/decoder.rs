@@ -61,6 +61,7 @@ fn line(events: &[Event]) -> String {
         Event::Close => "close".into(),
         Event::Failed(failure) => format!("failed:{}", failure.message),
         Event::Logprobs(_) => "logprobs".into(),
+        Event::Untold => "untold".into(),
     };
     events.iter().map(word).collect::<Vec<_>>().join(" ")
 }

@@ -138,7 +138,7 @@ fn check_grammar(events: &[Event]) {
             }
             Event::Finish(_) => assert!(!is_open, "{events:?}"),
             Event::Close | Event::Failed(_) => is_over = true,
-            Event::Usage(_) | Event::Logprobs(_) => {}
+            Event::Usage(_) | Event::Logprobs(_) | Event::Untold => {}
         }
     }
 }

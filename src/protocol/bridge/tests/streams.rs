@@ -180,6 +180,23 @@ fn gemini_s_array_holds_the_provider_s_own_payloads() {
 }
 
 #[test]
+fn a_picture_is_an_answer_to_a_client_of_gemini() {
+    let picture = json!({ "candidates": [{ "content": { "parts": [
+        { "inlineData": { "mimeType": "image/png", "data": "AAAA" } },
+    ] } }] });
+    for client in Protocol::ALL {
+        let way = Way {
+            client,
+            provider: Protocol::Gemini,
+            case: String::new(),
+            stream: format!("data: {picture}\n\n").into(),
+        };
+        let (_, seen, _) = relayed(&way, [&way.stream[..]]);
+        assert_eq!(seen.meaningful, client == Protocol::Gemini, "{client:?}");
+    }
+}
+
+#[test]
 fn half_a_call_never_looks_like_one() {
     let is_tried = |way: &&Way| way.client != way.provider && way.case.starts_with("tools-p");
     for way in ways().iter().filter(is_tried) {

@@ -150,6 +150,7 @@ pub(super) fn check_grammar(events: &[Event]) {
     for event in events {
         assert!(!over, "{events:?}");
         match event {
+            Event::Untold => {}
             Event::Start => {
                 assert!(!started, "{events:?}");
                 started = true;

@@ -78,6 +78,7 @@ fn kinds(events: &[Event]) -> String {
         Event::Delta(text) => text,
         Event::Signature(_) => "signature",
         Event::Logprobs(_) => "logprobs",
+        Event::Untold => "untold",
         Event::End => "end",
         Event::Usage(_) => "usage",
         Event::Finish(_) => "finish",

@@ -85,7 +85,7 @@ fn assert_legal(events: &[Event]) {
                 assert!(is_open, "{event:?} is in no block");
             }
             Event::End => assert!(std::mem::replace(&mut is_open, false), "nothing to end"),
-            Event::Usage(_) => {}
+            Event::Usage(_) | Event::Untold => {}
             Event::Finish(_) => assert!(!std::mem::replace(&mut has_finished, true) && !is_open),
             Event::Close => is_over = has_finished,
             Event::Failed(_) => is_over = true,
