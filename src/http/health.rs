@@ -20,7 +20,7 @@ pub(crate) async fn index(_: Visit) -> Result<HttpResponse, Failure> {
                 "chat": "/v1/chat/completions",
                 "responses": "/v1/responses",
                 "messages": "/v1/messages",
-                "gemini": "/v1beta/models/{model}:generateContent",
+                "gemini": "/v1beta/models",
                 "completions": "/v1/completions",
                 "embeddings": "/v1/embeddings",
                 "models": "/v1/models",
