@@ -36,6 +36,22 @@ async fn a_failing_provider_is_followed_by_one_of_another_dialect() {
     }
 }
 
+#[tokio::test]
+async fn a_stream_without_a_word_is_no_answer_to_anybody() {
+    let role =
+        json!({ "choices": [{ "index": 0, "delta": { "role": "assistant", "content": "" } }] });
+    let events = format!("data: {role}\n\ndata: [DONE]\n\n");
+    let silent = Act::body(200, "text/event-stream", events);
+    for client in Dialect::ALL {
+        let first = (Dialect::OpenAi, silent.clone(), json!({}));
+        let (gateway, _simulators) = gateway(vec![first, hello(Dialect::Anthropic)]).await;
+        let (path, body) = ask(client, true);
+        let answer = gateway.client().post(path, &body).await;
+        assert_eq!(answer.status, 200, "{client:?}: {}", answer.text());
+        assert_eq!(answer.header("x-gateway-provider"), Some("b"), "{client:?}");
+    }
+}
+
 async fn follows(client: Dialect, first: Act, other: Dialect, stream: bool) {
     let name = format!("{client:?} {stream} {first:?}");
     let (gateway, _simulators) = gateway(vec![(client, first, json!({})), hello(other)]).await;
