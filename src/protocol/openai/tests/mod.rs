@@ -7,6 +7,7 @@ mod gather;
 mod properties;
 mod stream;
 mod synthesize;
+mod translate;
 
 use std::collections::VecDeque;
 
