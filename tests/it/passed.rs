@@ -135,3 +135,52 @@ async fn pictures_are_not_asked_of_another_dialect() {
     assert_eq!(answer.json()["error"]["type"], "invalid_request_error");
     assert_eq!(simulator.seen().requests, 0);
 }
+
+#[tokio::test]
+async fn every_endpoint_fails_over_and_counts_like_chat() {
+    for path in [
+        "/v1/images/generations",
+        "/v1/images/edits",
+        "/v1/images/variations",
+        "/v1/audio/speech",
+        "/v1/audio/transcriptions",
+        "/v1/audio/translations",
+        "/v1/moderations",
+        "/v1/rerank",
+    ] {
+        let failing = [
+            Act::status(500),
+            Act::rate_limited(7),
+            Act::html(),
+            Act::empty(),
+            Act::body(200, "application/json", r#"{"error":{"message":"down"}}"#),
+        ];
+        for act in failing {
+            let name = format!("{path} {act:?}");
+            let a = Simulator::start(act).await.unwrap();
+            let answer = r#"{"created":1,"data":[]}"#;
+            let b = Simulator::start(Act::body(200, "application/json", answer))
+                .await
+                .unwrap();
+            // One of another dialect has nothing of the kind, and is passed over.
+            let config = model([
+                provider("c", &a, json!({ "protocol": "anthropic" })),
+                provider("a", &a, json!({ "priority": 2 })),
+                provider("b", &b, json!({ "priority": 3 })),
+            ]);
+            let gateway = Gateway::start(&config);
+            let asked = json!({ "model": "m", "input": "x", "prompt": "x" });
+            let got = gateway.client().post(path, &asked).await;
+            assert_eq!((got.status, got.text()), (200, answer), "{name}");
+            assert_eq!(got.header("x-gateway-provider"), Some("b"), "{name}");
+            assert_eq!(a.seen().requests, 1, "{name}");
+            let seen = b.requests().pop().unwrap();
+            assert_eq!(
+                (&*seen.path, &seen.json()["model"]),
+                (path, &json!("simulated"))
+            );
+            assert_eq!(gateway.stats("b").await["requests"], 1, "{name}");
+            assert_eq!(gateway.stats("a").await["requests"], 0, "{name}");
+        }
+    }
+}
