@@ -113,17 +113,11 @@ fn own_only(request: &mut Request, to: Protocol) -> Result<(), Failure> {
     let own = vendor(to);
     let is_own = |signed: &Signed| signed.origin == own && to != Protocol::OpenAi;
     for turn in &mut request.turns {
-        let mut carried: Option<Signed> = None;
+        if to == Protocol::Gemini {
+            lower_signatures(turn);
+        }
         turn.parts.retain_mut(|part| match part {
-            Part::Thinking { text, signature } => {
-                let own = signature.as_ref().filter(|signed| is_own(signed));
-                // How Google's signature of a call travels through clients that know only signed thoughts.
-                if to == Protocol::Gemini && text.is_empty() && own.is_some() {
-                    carried = own.cloned();
-                    return false;
-                }
-                own.is_some()
-            }
+            Part::Thinking { signature, .. } => signature.as_ref().is_some_and(is_own),
             Part::Redacted(signed) => is_own(signed),
             Part::Call(call) => {
                 // OpenAI's dialect carries Google's signatures, for Google's servers that speak it.
@@ -131,7 +125,7 @@ fn own_only(request: &mut Request, to: Protocol) -> Result<(), Failure> {
                     signed.origin == own
                         || to == Protocol::OpenAi && signed.origin == Vendor::Google
                 };
-                call.signature = call.signature.take().filter(may).or(carried.take());
+                call.signature = call.signature.take().filter(may);
                 true
             }
             Part::Text(text) | Part::Refusal(text) => !text.is_empty(),
@@ -142,6 +136,29 @@ fn own_only(request: &mut Request, to: Protocol) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Google's signature of a call travels through clients that know only signed thoughts as an empty thought before it.
+fn lower_signatures(turn: &mut Turn) {
+    let mut at = 1;
+    while at < turn.parts.len() {
+        let [.., before, part] = &mut turn.parts[..=at] else {
+            return;
+        };
+        match (before, part) {
+            (Part::Thinking { text, signature }, Part::Call(call))
+                if text.is_empty()
+                    && call.signature.is_none()
+                    && signature
+                        .as_ref()
+                        .is_some_and(|s| s.origin == Vendor::Google) =>
+            {
+                call.signature = signature.take();
+                turn.parts.remove(at - 1);
+            }
+            _ => at += 1,
+        }
+    }
 }
 
 fn foreign_file(part: &Part, own: Vendor) -> Result<(), Failure> {

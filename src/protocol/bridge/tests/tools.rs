@@ -125,6 +125,24 @@ fn a_tool_that_is_not_offered_cannot_be_chosen() {
 }
 
 #[test]
+fn gemini_s_signature_of_a_text_is_not_taken_for_a_call_s() {
+    let body = json!({ "model": "m", "max_tokens": 9, "messages": [
+        { "role": "user", "content": "go" },
+        { "role": "assistant", "content": [
+            { "type": "thinking", "thinking": "", "signature": "ge:QUJD" }, { "type": "text", "text": "a" },
+        ] },
+        { "role": "user", "content": "on" },
+    ] });
+    let sent = sent(Protocol::Anthropic, &body, Protocol::Gemini);
+    let part = &sent["contents"][1]["parts"][0];
+    assert_eq!(
+        *part,
+        json!({ "text": "a", "thoughtSignature": "QUJD" }),
+        "{sent}"
+    );
+}
+
+#[test]
 fn gemini_s_signature_of_a_call_returns_through_every_client() {
     let answer = json!({ "candidates": [{ "content": { "parts": [
         { "functionCall": { "name": "f", "args": {} }, "thoughtSignature": "QUJD" },
