@@ -201,9 +201,7 @@ impl Call {
         }
         splice(&self.body, edits)
     }
-}
 
-impl Call {
     /// The same request with another body.
     ///
     /// # Errors

@@ -7,12 +7,11 @@ use std::collections::VecDeque;
 
 use serde_json::Value;
 
-use super::response::{arguments, body, finish, logprobs, signature};
+use super::response::{arguments, body, finish, is_error, logprobs, signature};
 use super::{is_done, usage};
 use crate::chat::{Block, Event, Failure, FinishReason, Signed};
 use crate::protocol::codec::Decoder;
 use crate::protocol::error;
-use crate::protocol::json::is_truthy;
 
 /// Reads a chat stream.
 #[derive(Default)]
@@ -278,11 +277,4 @@ impl Call {
             && self.arguments.trim_start().starts_with('{')
             && serde_json::from_str::<serde::de::IgnoredAny>(&self.arguments).is_ok()
     }
-}
-
-fn is_error(holder: &Value) -> bool {
-    let told = holder
-        .get("error")
-        .is_some_and(|error| is_truthy(error.to_string().as_bytes()));
-    told || holder["object"] == "error" || holder["finish_reason"] == "error"
 }

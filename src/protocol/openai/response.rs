@@ -15,14 +15,8 @@ use crate::protocol::signature::unwrap;
 /// # Errors
 /// It is an error, or no answer.
 pub(crate) fn decode_response(body: Value) -> Result<Response, Failure> {
-    let is_error = |holder: &Value| {
-        let told = holder
-            .get("error")
-            .is_some_and(|e| is_truthy(e.to_string().as_bytes()));
-        told || holder["finish_reason"] == "error"
-    };
     let choice = &body["choices"][0];
-    if is_error(&body) || is_error(choice) || body["object"] == "error" || body.is_array() {
+    if is_error(&body) || is_error(choice) || body.is_array() {
         return Err(error::reported(body.to_string().as_bytes()));
     }
     if !choice.is_object() {
@@ -58,6 +52,14 @@ pub(crate) fn decode_response(body: Value) -> Result<Response, Failure> {
     };
     response.settle_finish();
     Ok(response)
+}
+
+/// Whether an answer, a chunk or a choice tells of an error.
+pub(super) fn is_error(holder: &Value) -> bool {
+    let told = holder
+        .get("error")
+        .is_some_and(|error| is_truthy(error.to_string().as_bytes()));
+    told || holder["object"] == "error" || holder["finish_reason"] == "error"
 }
 
 fn text(value: &Value) -> Option<String> {
