@@ -4,6 +4,7 @@
 //! [`protocol`](crate::protocol). A [`Request`] is a conversation to continue, a [`Response`] its
 //! continuation, [`Event`]s the same as it comes, a [`Failure`] why there is none.
 
+mod allowance;
 mod embedding;
 mod event;
 mod failure;
@@ -11,6 +12,7 @@ mod request;
 mod response;
 mod usage;
 
+pub use allowance::{Allowance, Span, Unit};
 pub use embedding::{Embedding, Embeddings};
 pub use event::{Block, Event, Finish, FinishReason, Logprob};
 pub use failure::{Failure, FailureKind, KEY_REFUSED, Side, Verbatim};
