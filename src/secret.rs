@@ -47,11 +47,42 @@ impl KeyDigest {
         KeyDigest(Sha256::digest(key.as_bytes()).into())
     }
 
+    /// A digest that somebody else has made: 64 hexadecimal digits.
+    pub fn from_hex(text: &str) -> Option<KeyDigest> {
+        let mut digest = [0; 32];
+        if text.len() != 64 || !text.is_ascii() {
+            return None;
+        }
+        for (at, byte) in digest.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
+        }
+        Some(KeyDigest(digest))
+    }
+
+    /// Its first `digits` hexadecimal digits: enough to tell keys apart, and too few to find one.
+    pub fn short(&self, digits: usize) -> String {
+        let hex: String = self.0.iter().map(|byte| format!("{byte:02x}")).collect();
+        hex.chars().take(digits.min(16)).collect()
+    }
+
+    /// By what it is found in a table. A digest gives nothing of its key away.
+    pub fn bytes(&self) -> [u8; 32] {
+        self.0
+    }
+
     /// Whether `presented` is the key. Takes as long for a near miss as for a far one.
     pub fn matches(&self, presented: &str) -> bool {
         self.0.ct_eq(&KeyDigest::of(presented).0).into()
     }
 }
+
+impl PartialEq for KeyDigest {
+    fn eq(&self, other: &KeyDigest) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for KeyDigest {}
 
 impl fmt::Debug for KeyDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use crate::clock::{self, UnixMillis};
 use crate::config::{Config, Global, Model, News, Problem, Rejected, Source};
-use crate::quota::{Event, Quotas};
+use crate::quota::{Event, Owner, Quotas};
 use crate::routing::{Candidate, Health, Name, RetryBudget, Route, Routes, Target, Tier, Wheel};
 use crate::secret::KeyDigest;
 
@@ -127,9 +127,14 @@ impl Gateway {
         }
         let new = Arc::new(new);
         self.snapshot.store(new.clone());
-        self.quotas.retain(&|model, provider| {
-            let route = own_route(&new.routes, model);
-            route.is_some_and(|route| route.candidates().any(|c| c.provider.name == provider))
+        self.quotas.retain(&|owner| match owner {
+            Owner::Provider { model, provider } => own_route(&new.routes, model)
+                .is_some_and(|route| route.candidates().any(|c| c.provider.name == provider)),
+            Owner::Group { id } => new.routes.iter().any(|route| {
+                let mut groups = route.candidates().filter_map(|c| c.provider.group.as_ref());
+                groups.any(|group| group.id == id)
+            }),
+            Owner::Client { name } => new.global.clients.iter().any(|client| client.name == name),
         });
         *self.rejected.lock() = None;
         self.reloads.fetch_add(1, Ordering::Relaxed);
@@ -159,10 +164,11 @@ impl Gateway {
                 Event::Reset {
                     model,
                     provider,
+                    window,
                     requests,
                     tokens,
                 } => log::info!(
-                    model = model, provider = provider, requests = requests, tokens = tokens;
+                    model = model, provider = provider, window = window, requests = requests, tokens = tokens;
                     "Reset usage"
                 ),
                 Event::Deleted {
@@ -266,8 +272,12 @@ fn route(model: Model, old: Option<&Route>, quotas: &Quotas, now: UnixMillis) ->
                 continue;
             }
         };
+        let account = quotas.account(&model.name, &provider.name, provider.limits.clone(), now);
+        let group = provider.group.as_ref();
+        let group = group.map(|group| quotas.group(&group.id, group.limits.clone(), now));
+        account.join(group);
         let candidate = Arc::new(Candidate {
-            account: quotas.account(&model.name, &provider.name, provider.limits.clone(), now),
+            account,
             health: kept.map_or_else(|| Arc::new(Health::default()), |kept| kept.health.clone()),
             target,
             name: Name::new(&provider.name),

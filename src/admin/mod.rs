@@ -1,5 +1,7 @@
 //! What an operator sees and does over HTTP.
 
+mod usage;
+
 use actix_web::HttpResponse;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -9,6 +11,7 @@ use crate::clock::{self, UnixMillis};
 use crate::config::Problem;
 use crate::http::{Visit, json as reply};
 use crate::routing::{Candidate, Route};
+use usage::Usage;
 
 /// `GET /admin/stats`: every provider's counters, by model and name.
 pub(crate) async fn stats(visit: Visit) -> Result<HttpResponse, Failure> {
@@ -17,7 +20,8 @@ pub(crate) async fn stats(visit: Visit) -> Result<HttpResponse, Failure> {
     for route in visit.snapshot.routes.iter() {
         let mut providers = Map::new();
         for candidate in route.candidates() {
-            let entry = serde_json::to_value(Usage::of(candidate, now)).unwrap_or_default();
+            let entry =
+                serde_json::to_value(Usage::of(&candidate.account, now)).unwrap_or_default();
             providers.insert(candidate.provider.name.clone(), entry);
         }
         models.insert(route.model.clone(), Value::Object(providers));
@@ -85,42 +89,6 @@ fn standing(route: &Route, now: UnixMillis) -> Vec<Standing<'_>> {
     all
 }
 
-/// The counters of one provider. The first five fields are what existing users' scripts read.
-#[derive(Serialize)]
-struct Usage {
-    requests: u64,
-    tokens: u64,
-    last_reset: Option<String>,
-    limit_requests: Option<u64>,
-    limit_tokens: Option<u64>,
-    next_reset: Option<String>,
-    requests_in_flight: u64,
-    in_flight: u64,
-    tokens_reserved: u64,
-    remaining_requests: Option<u64>,
-    remaining_tokens: Option<u64>,
-}
-
-impl Usage {
-    fn of(candidate: &Candidate, now: UnixMillis) -> Usage {
-        let standing = candidate.account.standing(now);
-        let left = |limit: Option<u64>, used: u64| limit.map(|limit| limit.saturating_sub(used));
-        Usage {
-            requests: standing.requests,
-            tokens: standing.tokens,
-            last_reset: standing.last_reset.map(UnixMillis::rfc3339),
-            limit_requests: standing.limits.requests,
-            limit_tokens: standing.limits.tokens,
-            next_reset: standing.next_reset.map(UnixMillis::rfc3339),
-            requests_in_flight: standing.requests_held,
-            in_flight: standing.in_flight,
-            tokens_reserved: standing.tokens_held,
-            remaining_requests: left(standing.limits.requests, standing.requests),
-            remaining_tokens: left(standing.limits.tokens, standing.tokens),
-        }
-    }
-}
-
 /// One provider as selection sees it.
 #[derive(Serialize)]
 struct Standing<'a> {
@@ -146,7 +114,7 @@ impl<'a> Standing<'a> {
     fn of(candidate: &'a Candidate, now: UnixMillis) -> Standing<'a> {
         let provider = &candidate.provider;
         let health = candidate.health.report(now);
-        let usage = Usage::of(candidate, now);
+        let usage = Usage::of(&candidate.account, now);
         let ineligible = candidate.ineligible(now);
         let status_reason = match ineligible {
             Some("cooling_down") => health.cooldown.as_ref().map(|cooldown| {

@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 use super::node::{Fields, Keys, Node, is_remark};
 use super::reader::Reader;
 use super::wording::{did_you_mean, nearest};
-use super::{Global, header, zone};
+use super::{Alerts, Global, header, zone};
 use crate::routing;
 
 /// Where these settings stand in the file.
@@ -79,6 +79,10 @@ pub(super) fn read(fields: Option<&Fields<'_>>, reader: &mut Reader<'_>) -> (Glo
         timezone,
         model_redirects: Vec::new(),
         expose_headers: reader.flag(get("expose_headers")).unwrap_or(true),
+        clients: Vec::new(),
+        queue: None,
+        state: None,
+        alerts: Alerts::default(),
     };
     let defaults = Defaults {
         retry: reader.whole(get("default_retry"), 0).unwrap_or(3),

@@ -5,7 +5,7 @@ use chrono_tz::Tz;
 use super::node::{Keys, Node};
 use super::reader::Reader;
 use super::zone;
-use crate::quota::{Limits, Schedule};
+use crate::quota::{Cycle, Limits, PerUnit, Schedule, Window};
 
 const KEYS: Keys = Keys {
     read: &[
@@ -78,11 +78,15 @@ pub(super) fn read(node: &Node<'_>, timezone: Tz, reader: &mut Reader<'_>) -> Op
         None => Some(timezone),
     };
     let cron = fields.get("period_cron");
-    Some(Limits {
-        requests: reader.whole(fields.get("requests_per_period"), 0),
-        tokens: reader.whole(fields.get("tokens_per_period"), 0),
-        schedule: schedule(cron.as_ref(), zone.unwrap_or(timezone), reader),
-    })
+    let requests = reader.whole(fields.get("requests_per_period"), 0);
+    let tokens = reader.whole(fields.get("tokens_per_period"), 0);
+    let schedule = schedule(cron.as_ref(), zone.unwrap_or(timezone), reader);
+    let period = Window {
+        id: Window::ONLY.into(),
+        caps: PerUnit([requests, tokens, None, None]),
+        cycle: schedule.map_or(Cycle::Never, Cycle::Cron),
+    };
+    Some(Limits::new(vec![period], None))
 }
 
 fn schedule(node: Option<&Node<'_>>, zone: Tz, reader: &mut Reader<'_>) -> Option<Schedule> {

@@ -37,8 +37,10 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
-use crate::routing::Provider;
-use crate::secret::Secret;
+use crate::clock::UnixMillis;
+use crate::quota::Limits;
+use crate::routing::{Provider, Strategy};
+use crate::secret::{KeyDigest, Secret};
 
 pub use problem::{Problem, Rejected};
 pub use source::{News, Source};
@@ -77,6 +79,81 @@ pub struct Global {
     pub model_redirects: Vec<(String, String)>,
     /// Whether answers carry the `x-gateway-*` headers.
     pub expose_headers: bool,
+    /// Those who may call with keys of their own.
+    pub clients: Vec<Client>,
+    /// Whether requests wait for room, and how long.
+    pub queue: Option<Queue>,
+    /// Where counters are kept that several gateways share.
+    pub state: Option<SharedState>,
+    /// Who is told of what.
+    pub alerts: Alerts,
+}
+
+/// Somebody who may call: one of `_global.api_keys`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Client {
+    /// Unique. Its counts are kept under it, and logs show it.
+    pub name: String,
+    /// The digest of its key.
+    pub key: KeyDigest,
+    /// The models it may use: names, or patterns with one `*`. Empty: all of them.
+    pub models: Vec<String>,
+    /// What it may use.
+    pub limits: Limits,
+    /// From when on it may no longer call.
+    pub expires_at: Option<UnixMillis>,
+    /// Whether it may call at all.
+    pub enabled: bool,
+}
+
+/// How requests wait for room: `_global.queue`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Queue {
+    /// Longest wait of one request.
+    pub max_wait: Duration,
+    /// Most requests that wait for one model at once.
+    pub max_waiting: usize,
+}
+
+/// Where several gateways keep their counters together: `_global.state`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SharedState {
+    /// The URL of the Redis or Valkey server. May hold a password.
+    pub url: Secret,
+    /// What is done while it is away.
+    pub on_error: OnError,
+    /// What all keys in it begin with.
+    pub prefix: String,
+    /// What a gateway holds comes back when it was not heard of for this long.
+    pub lease: Duration,
+}
+
+/// What is done while the shared state is away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnError {
+    /// Serve with a small share that was set aside before.
+    #[default]
+    Local,
+    /// Refuse whatever has a limit.
+    Refuse,
+}
+
+/// Who is told of what: `_global.alerts`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Alerts {
+    /// Percentages of a limit at which somebody is told, in ascending order.
+    pub quota: Vec<u8>,
+    /// The URL that alerts are sent to, beside the log. May hold a secret.
+    pub webhook: Option<Secret>,
+}
+
+impl Default for Alerts {
+    fn default() -> Alerts {
+        Alerts {
+            quota: vec![80, 95],
+            webhook: None,
+        }
+    }
 }
 
 /// One model name and who serves it.
@@ -88,6 +165,8 @@ pub struct Model {
     pub aliases: Vec<String>,
     /// Whether it is left out of the list of models.
     pub hidden: bool,
+    /// How the providers of one priority are put in order.
+    pub strategy: Strategy,
     /// In the order of the file, those that are switched off included.
     pub providers: Vec<Provider>,
 }

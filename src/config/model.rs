@@ -7,6 +7,7 @@ use super::global::Defaults;
 use super::node::{Entry, Keys};
 use super::reader::Reader;
 use super::{Model, provider};
+use crate::routing::Strategy;
 
 const KEYS: Keys = Keys {
     read: &["providers", "aliases", "hidden"],
@@ -105,6 +106,7 @@ pub(super) fn read(
         name: entry.key.to_owned(),
         aliases,
         hidden: reader.flag(fields.get("hidden")).unwrap_or(false),
+        strategy: Strategy::default(),
         providers,
     })
 }

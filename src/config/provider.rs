@@ -89,6 +89,7 @@ pub(super) fn read(
             Some(node) => limits::read(&node, defaults.timezone, reader).unwrap_or_default(),
             None => Limits::default(),
         },
+        group: None,
         count: count(&fields, reader),
         retry: reader
             .whole(fields.get("retry"), 0)

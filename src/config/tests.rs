@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 
 use super::*;
-use crate::quota::{Count, Limits, Schedule};
+use crate::quota::{Count, Cycle, Limits, PerUnit, Schedule, Window};
 use crate::routing::Tls;
 
 /// An authority of nobody's.
@@ -84,6 +84,10 @@ fn a_minimal_file_has_the_documented_defaults() {
             timezone: Tz::UTC,
             model_redirects: Vec::new(),
             expose_headers: true,
+            clients: Vec::new(),
+            queue: None,
+            state: None,
+            alerts: Alerts::default(),
         }
     );
     let [model] = &config.models[..] else {
@@ -101,6 +105,7 @@ fn a_minimal_file_has_the_documented_defaults() {
             priority: 1,
             weight: 10,
             limits: Limits::default(),
+            group: None,
             count: Count::Success,
             retry: 3,
             timeout: Duration::from_secs(60),
@@ -146,11 +151,16 @@ fn a_full_file_says_everything() {
     assert_eq!(full.count, Count::Attempts);
     assert_eq!(
         full.limits,
-        Limits {
-            requests: Some(0),
-            tokens: Some(1000),
-            schedule: Some(Schedule::parse("*/30 * * * *", Tz::America__Los_Angeles).unwrap()),
-        }
+        Limits::new(
+            vec![Window {
+                id: Window::ONLY.into(),
+                caps: PerUnit([Some(0), Some(1000), None, None]),
+                cycle: Cycle::Cron(
+                    Schedule::parse("*/30 * * * *", Tz::America__Los_Angeles).unwrap()
+                ),
+            }],
+            None
+        )
     );
     assert_eq!(full.timeout, Duration::from_secs_f64(0.5));
     assert_eq!(full.first_byte_timeout, Some(Duration::from_secs(4)));
@@ -173,7 +183,7 @@ fn a_full_file_says_everything() {
     assert_eq!(plain.stream_idle_timeout, Duration::from_secs(30));
     assert_eq!(plain.connect_timeout, Duration::from_secs(5));
     let daily = Schedule::parse("0 0 * * *", Tz::Asia__Shanghai).unwrap();
-    assert_eq!(plain.limits.schedule, Some(daily));
+    assert_eq!(plain.limits.windows()[0].cycle, Cycle::Cron(daily));
 
     assert_eq!(
         (any.name.as_str(), any.providers[0].model.as_str()),
@@ -205,7 +215,12 @@ fn null_is_as_good_as_absent_where_a_value_is_optional() {
         "max_context_length": null, "timeout": null, "enabled": null, "quota_group": null"#;
     assert_eq!(provider(text), provider(""));
     let limits = r#""rate_limit": {"requests_per_period": null, "period_cron": null}"#;
-    assert!(provider(limits).limits.schedule.is_some());
+    assert!(
+        provider(limits).limits.windows()[0]
+            .cycle
+            .schedule()
+            .is_some()
+    );
     assert!(read(r#"{"_global": null}"#).is_ok());
 }
 

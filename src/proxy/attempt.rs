@@ -163,7 +163,7 @@ async fn commit(
             if let Some(record) = &mut request.record {
                 record.usage = Some(usage);
             }
-            hold::written(hold.settle(usage.total)).await;
+            hold::written(hold.settle(usage.into())).await;
             if let Some(mut record) = request.record.take() {
                 record.status = 200;
                 record.finish(Outcome::Answered);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::clock;
 use crate::protocol::Call;
-use crate::quota::{Count, Exhausted, Receipt, Reservation};
+use crate::quota::{Cost, Count, Exhausted, Receipt, Reservation};
 use crate::routing::Candidate;
 use crate::upstream::Sent;
 
@@ -14,7 +14,7 @@ use crate::upstream::Sent;
 pub(super) struct Hold {
     reservation: Option<Reservation>,
     /// What is charged if the client leaves before the answer.
-    abandoned: u64,
+    abandoned: Cost,
     count: Count,
     sent: Sent,
 }
@@ -45,19 +45,20 @@ impl Hold {
             && self.count == Count::Attempts
             && self.sent.get()
         {
-            reservation.settle(0);
+            reservation.settle(0, clock::now());
         }
     }
 
     /// The first byte is about to be released: from now on the request counts, whatever happens.
     pub(super) fn commit(&mut self) -> Option<Receipt> {
-        self.reservation.as_mut().map(Reservation::commit)
+        let reservation = self.reservation.as_mut()?;
+        Some(reservation.commit(clock::now()))
     }
 
     /// The cost is known.
-    pub(super) fn settle(mut self, tokens: u64) -> Option<Receipt> {
+    pub(super) fn settle(mut self, cost: Cost) -> Option<Receipt> {
         let reservation = self.reservation.take()?;
-        Some(reservation.settle(tokens))
+        Some(reservation.settle(cost, clock::now()))
     }
 }
 
@@ -73,7 +74,7 @@ impl Drop for Hold {
         if let Some(reservation) = self.reservation.take()
             && self.sent.get()
         {
-            reservation.settle(self.abandoned);
+            reservation.settle(self.abandoned, clock::now());
         }
     }
 }

@@ -272,7 +272,7 @@ impl Drop for StreamBody {
     fn drop(&mut self) {
         let usage = self.relay.usage();
         if let Some(hold) = self.hold.take() {
-            hold.settle(usage.total);
+            hold.settle(usage.into());
         }
         self.candidate.health.answer_length(usage.output);
         if let Some(failure) = &self.failure {

@@ -4,53 +4,98 @@
 //! written after them. Whether a request may be sent is decided here and nowhere else.
 
 use std::sync::Arc;
+use std::task::Waker;
 
 use parking_lot::Mutex;
 
+use super::bell::Bell;
 use super::journal::Journal;
-use super::ledger::{Hold, Ledger, Rollover, Standing, Tally};
-use super::limit::{Exhausted, Limits};
+use super::ledger::{Hold, Ledger, Rollover, Standing, Stored, Tallies};
+use super::limit::{Cost, Exhausted, Limits};
 use super::reservation::Reservation;
+use crate::chat::Allowance;
 use crate::clock::UnixMillis;
 
-/// One provider's counters.
+/// One provider's counters, or those that several providers share.
 #[derive(Debug)]
 pub struct Account {
-    ledger: Mutex<Ledger>,
+    books: Mutex<Books>,
+    /// Rung when something held is given back, or a window begins anew.
+    freed: Bell,
     /// Where counts are written before an answer is released; `None` forgets them at the end.
     journal: Option<Arc<Journal>>,
+}
+
+/// What is behind an account's lock.
+#[derive(Debug)]
+struct Books {
+    ledger: Ledger,
+    /// The account that this one shares with others, whose limits must have room too. That one has none.
+    group: Option<Arc<Account>>,
+}
+
+/// A part that was taken of an account.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) account: Arc<Account>,
+    pub(super) hold: Hold,
 }
 
 impl Account {
     /// An account that nothing is written of.
     pub fn detached(limits: Limits, now: UnixMillis) -> Arc<Account> {
-        Arc::new(Account {
-            ledger: Mutex::new(Ledger::new(0, limits, now)),
-            journal: None,
-        })
+        Account::new(Ledger::new(|| 0, limits, now), None)
     }
 
     /// An account whose counts survive.
     pub(super) fn journaled(ledger: Ledger, journal: Arc<Journal>) -> Arc<Account> {
+        Account::new(ledger, Some(journal))
+    }
+
+    fn new(ledger: Ledger, journal: Option<Arc<Journal>>) -> Arc<Account> {
         Arc::new(Account {
-            ledger: Mutex::new(ledger),
-            journal: Some(journal),
+            books: Mutex::new(Books {
+                ledger,
+                group: None,
+            }),
+            freed: Bell::default(),
+            journal,
         })
     }
 
-    /// Holds one request and an estimate of its `tokens`, until the reservation ends.
+    /// Holds one request and an estimate of its `cost`, until the reservation ends.
     ///
     /// # Errors
-    /// [`Exhausted`] if it does not fit beside what is used and held. The last tokens remain
-    /// usable: an estimate that is too large for what is left is admitted when nothing else is in
-    /// flight.
+    /// [`Exhausted`] if it does not fit beside what is used and held, in any window of this account or of
+    /// the one that it shares with others. The last tokens remain usable: an estimate that is too large for
+    /// what is left is admitted when nothing else is in flight.
     pub fn reserve(
         self: &Arc<Self>,
-        tokens: u64,
+        cost: impl Into<Cost>,
         now: UnixMillis,
     ) -> Result<Reservation, Exhausted> {
-        let hold = self.ledger.lock().reserve(tokens, now)?;
-        Ok(Reservation::new(Arc::clone(self), hold))
+        let cost = cost.into();
+        let mut books = self.books.lock();
+        books.ledger.roll(now);
+        books.ledger.admit(cost, now)?;
+        let Some(group) = books.group.clone() else {
+            let hold = books.ledger.take(cost);
+            return Ok(Reservation::new(self.part(hold), None));
+        };
+        // Both are locked, so that nobody comes between. Always in this order, and a group has no group.
+        let mut shared = group.books.lock();
+        shared.ledger.roll(now);
+        shared.ledger.admit(cost, now)?;
+        let (own, of_group) = (books.ledger.take(cost), shared.ledger.take(cost));
+        let of_group = group.part(of_group);
+        Ok(Reservation::new(self.part(own), Some(of_group)))
+    }
+
+    fn part(self: &Arc<Self>, hold: Hold) -> Part {
+        Part {
+            account: Arc::clone(self),
+            hold,
+        }
     }
 
     /// Whether a request of one token would be admitted now. Nothing is held by asking.
@@ -58,60 +103,124 @@ impl Account {
     /// # Errors
     /// What is lacking, as [`Account::reserve`] would say it.
     pub fn peek(&self, now: UnixMillis) -> Result<(), Exhausted> {
-        let mut ledger = self.ledger.lock();
-        ledger.roll(now);
-        ledger.admit(1)
+        let mut books = self.books.lock();
+        books.ledger.roll(now);
+        books.ledger.admit(Cost::from(1), now)?;
+        match books.group.clone() {
+            Some(group) => {
+                drop(books);
+                group.peek(now)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// How much is left of the scarcest window, by how much time is left to use it: 1 is on schedule, more
+    /// means that some of it would be left over.
+    pub fn headroom(&self, now: UnixMillis) -> f64 {
+        let mut books = self.books.lock();
+        books.ledger.roll(now);
+        let own = books.ledger.headroom(now);
+        match books.group.clone() {
+            Some(group) => {
+                drop(books);
+                own.min(group.headroom(now))
+            }
+            None => own,
+        }
+    }
+
+    /// Wakes `waker` when there may be room that was not there before.
+    pub fn wake_when_freed(&self, waker: &Waker) {
+        self.freed.wait(waker);
+        if let Some(group) = self.group() {
+            group.freed.wait(waker);
+        }
     }
 
     /// What is used, held and allowed now.
     pub fn standing(&self, now: UnixMillis) -> Standing {
-        let mut ledger = self.ledger.lock();
-        ledger.roll(now);
-        ledger.standing()
+        let mut books = self.books.lock();
+        books.ledger.roll(now);
+        books.ledger.standing(now)
     }
 
-    /// Begins a new period if it is time. Tells the period that ended, also when a request began
-    /// the new one, and each only once.
-    pub fn roll(&self, now: UnixMillis) -> Option<Rollover> {
-        let mut ledger = self.ledger.lock();
-        ledger.roll(now);
-        ledger.take_rollover()
+    /// The account that this one shares with others.
+    pub fn group(&self) -> Option<Arc<Account>> {
+        self.books.lock().group.clone()
     }
 
-    /// Changes the limits and keeps the counts.
-    pub(super) fn set_limits(&self, limits: Limits, now: UnixMillis) {
-        self.ledger.lock().set_limits(limits, now);
+    /// Begins new periods if it is time, and learns how fast it is used. Tells the periods that ended, also
+    /// when a request began the new one, and each only once.
+    pub fn roll(&self, now: UnixMillis) -> Vec<Rollover> {
+        let mut books = self.books.lock();
+        books.ledger.roll(now);
+        books.ledger.tick(now);
+        let ended = books.ledger.take_rollovers();
+        drop(books);
+        if !ended.is_empty() {
+            self.freed.ring();
+        }
+        ended
     }
 
-    /// Counts from zero under a new `id`.
-    pub(super) fn reset(&self, id: u64, now: UnixMillis) {
-        self.ledger.lock().reset(id, now);
+    /// Changes the limits and keeps the counts. Tells whether there are counts under a new id.
+    pub(super) fn set_limits(
+        &self,
+        limits: Limits,
+        new_id: impl FnMut() -> u64,
+        now: UnixMillis,
+    ) -> bool {
+        let renamed = self.books.lock().ledger.set_limits(limits, new_id, now);
+        self.freed.ring();
+        renamed
     }
 
-    /// What is to be stored, taken at one moment.
-    pub(super) fn state(&self) -> (Tally, Standing) {
-        let ledger = self.ledger.lock();
-        (ledger.tally(), ledger.standing())
+    /// Says which account this one shares with others.
+    pub fn join(&self, group: Option<Arc<Account>>) {
+        self.books.lock().group = group;
+        self.freed.ring();
+    }
+
+    /// Counts from zero under new ids, one for each window.
+    pub(super) fn reset(&self, ids: &[u64], now: UnixMillis) {
+        self.books.lock().ledger.reset(ids, now);
+        self.freed.ring();
+    }
+
+    /// What is to be stored, taken at one moment, and its version.
+    pub(super) fn state(&self, now: UnixMillis) -> (u64, Vec<Stored>, Standing) {
+        let books = self.books.lock();
+        let ledger = &books.ledger;
+        (ledger.version(), ledger.stored(), ledger.standing(now))
     }
 
     /// The version of what is to be stored.
     pub(super) fn version(&self) -> u64 {
-        self.ledger.lock().tally().version
+        self.books.lock().ledger.version()
     }
 
     /// Counts what is held. Gives the number under which that is to be [written](Account::write).
-    pub(super) fn commit(&self, hold: &mut Hold) -> Option<u64> {
-        let tally = self.ledger.lock().commit(hold);
-        self.stage(tally)
+    pub(super) fn commit(&self, hold: &mut Hold, now: UnixMillis) -> Option<u64> {
+        let tallies = self.books.lock().ledger.commit(hold, now);
+        self.stage(&tallies)
     }
 
-    pub(super) fn settle(&self, hold: &Hold, tokens: u64) -> Option<u64> {
-        let tally = self.ledger.lock().settle(hold, tokens);
-        self.stage(tally)
+    pub(super) fn settle(&self, hold: &Hold, cost: Cost, now: UnixMillis) -> Option<u64> {
+        let tallies = self.books.lock().ledger.settle(hold, cost, now);
+        self.freed.ring();
+        self.stage(&tallies)
     }
 
     pub(super) fn release(&self, hold: &Hold) {
-        self.ledger.lock().release(hold);
+        self.books.lock().ledger.end(hold);
+        self.freed.ring();
+    }
+
+    /// Takes over what the provider says of its own limits with the answer to `hold`.
+    pub(super) fn learn(&self, said: &[Allowance], hold: &Hold, now: UnixMillis) {
+        self.books.lock().ledger.learn(said, hold, now);
+        self.freed.ring();
     }
 
     /// Writes down what was counted under `number`.
@@ -123,7 +232,8 @@ impl Account {
 
     /// Outside of the lock: tallies may arrive in another order than their versions have, and the
     /// highest version counts.
-    fn stage(&self, tally: Option<Tally>) -> Option<u64> {
-        Some(self.journal.as_ref()?.stage(&tally?))
+    fn stage(&self, tallies: &Tallies) -> Option<u64> {
+        let journal = self.journal.as_ref()?;
+        (!tallies.is_empty()).then(|| journal.stage(tallies))
     }
 }

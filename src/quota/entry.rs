@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::account::Account;
-use super::ledger::Tally;
 use super::store::{self, Saved, Written};
 use super::usage_file::UsageFile;
 use crate::clock::UnixMillis;
@@ -36,37 +35,39 @@ impl Entry {
 
     /// Writes the account as it stands.
     pub(super) fn save(&mut self, model: &str, provider: &str, now: UnixMillis) -> Saved {
-        let (tally, standing) = self.account.state();
-        let file = UsageFile::new(model, provider, tally, &standing, now);
-        self.write(&file, now)
+        let (version, stored, standing) = self.account.state(now);
+        match UsageFile::new(model, provider, &stored, &standing, now) {
+            Some(file) => self.write(&file, version, now),
+            None => Ok(Written::Yes),
+        }
     }
 
-    /// Counts from zero after a deletion, under a new id. The file comes first: were the account the
-    /// first, lines of the new id could be in the journal that no file vouches for. A crash in between
+    /// Counts from zero after a deletion, under new ids. The file comes first: were the account the
+    /// first, lines of the new ids could be in the journal that no file vouches for. A crash in between
     /// is the deletion. The reset makes a version that is higher than the file's, so all that is
     /// counted later wins over it. Without a disk the account is reset all the same.
     pub(super) fn begin_anew(&mut self, model: &str, provider: &str, now: UnixMillis) -> Saved {
-        let id = new_id();
-        let (tally, mut standing) = self.account.state();
-        let zero = Tally {
-            id,
-            requests: 0,
-            tokens: 0,
-            ..tally
+        let (version, stored, standing) = self.account.state(now);
+        let ids: Vec<u64> = stored.iter().map(|_| new_id()).collect();
+        let file = UsageFile::new(model, provider, &stored, &standing, now);
+        let outcome = match file {
+            Some(mut file) => {
+                file.begin_anew(&ids, now);
+                self.write(&file, version, now)
+            }
+            None => Ok(Written::Yes),
         };
-        standing.last_reset = Some(now);
-        let outcome = self.write(&UsageFile::new(model, provider, zero, &standing, now), now);
-        self.account.reset(id, now);
+        self.account.reset(&ids, now);
         outcome
     }
 
-    fn write(&mut self, file: &UsageFile, now: UnixMillis) -> Saved {
+    fn write(&mut self, file: &UsageFile, version: u64, now: UnixMillis) -> Saved {
         self.tried_at = now;
         let outcome = store::write(&self.path, file, self.on_disk);
         self.failure = outcome.as_ref().err().map(|e| e.to_string());
         if matches!(outcome, Ok(Written::Yes)) {
             self.on_disk = true;
-            self.saved = file.tally().version;
+            self.saved = version;
         }
         outcome
     }

@@ -1,9 +1,10 @@
 //! IO: the journal, which remembers every count that a client may have seen the answer of.
 //!
-//! Short lines of text in `<n>.log`, one per change: `<id> <version> <period_start> <requests>
-//! <tokens>`, the id as 16 hexadecimal digits, the start in milliseconds since 1970. Numbers are
-//! absolute, so the line with the highest version is all there is to know of an id, lines may come
-//! twice or in any order, and reading them again changes nothing.
+//! Short lines of text in `<n>.log`, one per change of a window: `<id> <version> <start> <requests>
+//! <tokens> <input tokens> <output tokens>`, the id as 16 hexadecimal digits, the start of the period, or of
+//! the slot of a rolling window, in milliseconds since 1970. Lines of earlier versions end with the tokens.
+//! Numbers are absolute, so the line with the highest version is all there is to know of an id and a start,
+//! lines may come twice or in any order, and reading them again changes nothing.
 //!
 //! Lines are [staged](Journal::stage) and then [written](Journal::write), all that are staged with one
 //! `write` to a file opened for appending, without `fsync`: they survive the end of the process, not of
@@ -11,7 +12,7 @@
 //! times in between needs one line. The readable files, which are synced, are at most seconds behind
 //! (some more with hundreds of busy accounts).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 
 use super::ledger::Tally;
+use super::limit::PerUnit;
 use crate::clock::UnixMillis;
 
 /// The segments in one folder. Only the newest is written to.
@@ -42,7 +44,7 @@ pub(super) struct Journal {
 
 #[derive(Debug, Default)]
 struct Staged {
-    /// The latest of each id: a handful, so a list beats a map.
+    /// The latest of each id and start: a handful, so a list beats a map.
     tallies: Vec<Tally>,
     /// How many were ever staged.
     count: u64,
@@ -60,7 +62,7 @@ struct Segment {
 const SEGMENT_BYTES: u64 = 16 << 20;
 
 /// First line of each segment: tells people what they look at, and us that writing works.
-const HEADER: &[u8] = b"# id version period_start requests tokens\n";
+const HEADER: &[u8] = b"# id version start requests tokens input_tokens output_tokens\n";
 
 impl Journal {
     /// Opens the journal in `folder` and begins a new segment. If that fails, [`trouble`] says so
@@ -81,13 +83,17 @@ impl Journal {
         journal
     }
 
-    /// Adds `tally` to what is written next. Gives the number by which [`write`](Journal::write) knows it.
-    pub(super) fn stage(&self, tally: &Tally) -> u64 {
+    /// Adds `tallies` to what is written next, all of them at once. Gives the number by which
+    /// [`write`](Journal::write) knows them.
+    pub(super) fn stage(&self, tallies: &[Tally]) -> u64 {
         let mut staged = self.staged.lock();
-        match staged.tallies.iter_mut().find(|known| known.id == tally.id) {
-            Some(known) if known.version < tally.version => *known = *tally,
-            Some(_) => {}
-            None => staged.tallies.push(*tally),
+        for tally in tallies {
+            let same = |known: &&mut Tally| (known.id, known.start) == (tally.id, tally.start);
+            match staged.tallies.iter_mut().find(same) {
+                Some(known) if known.version < tally.version => *known = *tally,
+                Some(_) => {}
+                None => staged.tallies.push(*tally),
+            }
         }
         staged.count += 1;
         staged.count
@@ -207,21 +213,21 @@ impl Journal {
     }
 }
 
-/// The latest tally of each id in the segments of `folder`. What is not a whole line is ignored:
-/// the process or the disk ended in the middle of it.
-pub(super) fn replay(folder: &Path) -> io::Result<HashMap<u64, Tally>> {
-    let mut latest: HashMap<u64, Tally> = HashMap::new();
+/// What the journal knows: of each id, the latest tally of each start.
+pub(super) type Recovered = HashMap<u64, BTreeMap<UnixMillis, Tally>>;
+
+/// Reads the segments of `folder`. What is not a whole line is ignored: the process or the disk ended in
+/// the middle of it.
+pub(super) fn replay(folder: &Path) -> io::Result<Recovered> {
+    let mut latest = Recovered::new();
     for number in numbers(folder)? {
         let text = fs::read(folder.join(format!("{number}.log")))?;
         for tally in text.split_inclusive(|&b| b == b'\n').filter_map(parse) {
-            latest
-                .entry(tally.id)
-                .and_modify(|known| {
-                    if tally.version > known.version {
-                        *known = tally;
-                    }
-                })
-                .or_insert(tally);
+            let known = latest.entry(tally.id).or_default();
+            let known = known.entry(tally.start).or_insert(tally);
+            if tally.version > known.version {
+                *known = tally;
+            }
         }
     }
     Ok(latest)
@@ -259,14 +265,21 @@ fn parse(line: &[u8]) -> Option<Tally> {
     let line = str::from_utf8(line.strip_suffix(b"\n")?).ok()?;
     let mut fields = line.split(' ');
     let id = fields.next().filter(|id| id.len() == 16)?;
-    let tally = Tally {
-        id: u64::from_str_radix(id, 16).ok()?,
-        version: fields.next()?.parse().ok()?,
-        period_start: UnixMillis(fields.next()?.parse().ok()?),
-        requests: fields.next()?.parse().ok()?,
-        tokens: fields.next()?.parse().ok()?,
-    };
-    fields.next().is_none().then_some(tally)
+    let id = u64::from_str_radix(id, 16).ok()?;
+    let version = fields.next()?.parse().ok()?;
+    let start = UnixMillis(fields.next()?.parse().ok()?);
+    let mut number = || fields.next().map(str::parse::<u64>);
+    let mut used = PerUnit([number()?.ok()?, number()?.ok()?, 0, 0]);
+    if let Some(input) = number() {
+        used.0[2] = input.ok()?;
+        used.0[3] = number()?.ok()?;
+    }
+    fields.next().is_none().then_some(Tally {
+        id,
+        version,
+        start,
+        used,
+    })
 }
 
 fn push_line(lines: &mut Vec<u8>, tally: &Tally) {
@@ -277,9 +290,10 @@ fn push_line(lines: &mut Vec<u8>, tally: &Tally) {
         lines.extend_from_slice(digits.as_bytes());
     };
     number(itoa::Buffer::new().format(tally.version));
-    number(itoa::Buffer::new().format(tally.period_start.0));
-    number(itoa::Buffer::new().format(tally.requests));
-    number(itoa::Buffer::new().format(tally.tokens));
+    number(itoa::Buffer::new().format(tally.start.0));
+    for used in tally.used.0 {
+        number(itoa::Buffer::new().format(used));
+    }
     lines.push(b'\n');
 }
 
@@ -290,10 +304,13 @@ mod tests {
     const TALLY: Tally = Tally {
         id: 0x00ab_cdef_0123_4567,
         version: u64::MAX,
-        period_start: UnixMillis(i64::MIN),
-        requests: u64::MAX,
-        tokens: u64::MAX,
+        start: UnixMillis(i64::MIN),
+        used: PerUnit([u64::MAX; 4]),
     };
+
+    fn recovered(tally: Tally) -> Recovered {
+        HashMap::from([(tally.id, BTreeMap::from([(tally.start, tally)]))])
+    }
 
     fn line(tally: &Tally) -> Vec<u8> {
         let mut line = Vec::new();
@@ -307,6 +324,11 @@ mod tests {
         assert!(text.starts_with(b"00abcdef01234567 18446744073709551615 -9223372036854775808 "));
         assert_eq!(parse(&text), Some(TALLY));
         assert_eq!(parse(&text[..text.len() - 1]), None);
+        let older = parse(b"00abcdef01234567 3 -7 5 60\n").unwrap();
+        assert_eq!(
+            (older.start, older.used),
+            (UnixMillis(-7), PerUnit([5, 60, 0, 0]))
+        );
         assert_eq!(parse(HEADER), None);
     }
 
@@ -319,7 +341,7 @@ mod tests {
             version,
             ..TALLY
         };
-        let numbers = [of(1, 1), of(2, 5), of(1, 3), of(1, 2)].map(|tally| journal.stage(&tally));
+        let numbers = [of(1, 1), of(2, 5), of(1, 3), of(1, 2)].map(|tally| journal.stage(&[tally]));
         assert_eq!(replay(folder.path()).unwrap(), HashMap::new());
         for number in numbers {
             journal.write(number);
@@ -338,7 +360,7 @@ mod tests {
             fs::write(folder.path().join(segment), lines.concat()).unwrap();
         }
         let latest = replay(folder.path()).unwrap();
-        assert_eq!(latest, HashMap::from([(TALLY.id, of(9))]));
+        assert_eq!(latest, recovered(of(9)));
     }
 
     #[cfg(target_os = "linux")]
@@ -353,16 +375,15 @@ mod tests {
             number: 1,
             file: full,
         })));
-        journal.write(journal.stage(&TALLY));
+        journal.write(journal.stage(&[TALLY]));
         let trouble = journal.trouble().unwrap();
         assert!(trouble.contains("No space left on device"), "{trouble}");
 
         // The line after a failed one begins on its own, and what was cut is not believed.
         journal.live.store(working);
-        fs::write(journal.path(1), b"00abcdef01234568 2 0 41 41").unwrap();
-        journal.write(journal.stage(&TALLY));
-        let recovered = replay(folder.path()).unwrap();
-        assert_eq!(recovered, HashMap::from([(TALLY.id, TALLY)]));
+        fs::write(journal.path(1), b"00abcdef01234568 2 0 41 41 41 41").unwrap();
+        journal.write(journal.stage(&[TALLY]));
+        assert_eq!(replay(folder.path()).unwrap(), recovered(TALLY));
 
         assert!(journal.renew());
         assert_eq!(journal.trouble(), None);

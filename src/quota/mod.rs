@@ -9,6 +9,7 @@
 //! or logs. What is stored and why nothing is lost: `docs/quotas.md`.
 
 mod account;
+mod bell;
 mod entry;
 mod file_name;
 mod journal;
@@ -23,9 +24,11 @@ mod tests;
 mod usage_file;
 
 pub use account::Account;
-pub use ledger::{Rollover, Standing};
-pub use limit::{Count, Exhausted, Limits, Unit};
+pub use ledger::{Forecast, LearnedStanding, Rollover, Standing, WindowStanding};
+pub use limit::{
+    Amount, Caps, Cost, Count, Cycle, Exhausted, Lack, Limits, PerUnit, UNITS, Unit, Window,
+};
 pub use period::{Period, Schedule};
-pub use quotas::{Event, Quotas};
+pub use quotas::{Event, Owner, Quotas};
 pub use reservation::{Receipt, Reservation};
 pub use store::OpenError;

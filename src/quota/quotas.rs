@@ -4,7 +4,7 @@
 //! Here is what happens beside them, once a second and when the configuration changes. All of it
 //! may touch the disk, so none of it belongs on an async worker.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,9 +14,9 @@ use parking_lot::Mutex;
 
 use super::account::Account;
 use super::entry::{Entry, new_id};
-use super::journal::{self, Journal};
-use super::ledger::{Ledger, Tally};
-use super::limit::Limits;
+use super::journal::{self, Journal, Recovered};
+use super::ledger::Ledger;
+use super::limit::{Amount, Limits, Unit};
 use super::store::{self, OpenError, ReadError, Stopwatch, Store, Written};
 use super::usage_file::UsageFile;
 use crate::clock::UnixMillis;
@@ -31,6 +31,32 @@ pub struct Quotas {
     trouble: Mutex<Option<String>>,
 }
 
+/// Whose an account is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner<'a> {
+    /// A provider's, under one model.
+    Provider {
+        /// The model.
+        model: &'a str,
+        /// The provider.
+        provider: &'a str,
+    },
+    /// That of providers that share a quota.
+    Group {
+        /// Which group.
+        id: &'a str,
+    },
+    /// That of somebody who calls.
+    Client {
+        /// Its name.
+        name: &'a str,
+    },
+}
+
+/// Under what the accounts of groups and of clients are kept: no model has a name that begins like this.
+const GROUPS: &str = "_groups";
+const CLIENTS: &str = "_clients";
+
 /// Something that happened to an account, to be logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -40,6 +66,8 @@ pub enum Event {
         model: String,
         /// The account's provider.
         provider: String,
+        /// The window whose period it was.
+        window: String,
         /// Requests used in the period that ended.
         requests: u64,
         /// Tokens used in it.
@@ -73,7 +101,7 @@ pub enum Event {
 struct Book {
     entries: BTreeMap<(String, String), Entry>,
     /// What the older segments of the journal know.
-    recovered: HashMap<u64, Tally>,
+    recovered: Recovered,
     /// Whether older segments wait until the readable files contain what they know.
     older_segments: bool,
     /// What could not be brought up to what the journal knew, as we have no right to it.
@@ -132,11 +160,15 @@ impl Quotas {
         let key = (model.to_owned(), provider.to_owned());
         if let Some(entry) = book.entries.get_mut(&key) {
             entry.configured = true;
-            entry.account.set_limits(limits, now);
+            let renamed = entry.account.set_limits(limits, new_id, now);
+            // What is counted under an id that no file has would be lost with this process.
+            if renamed && entry.save(model, provider, now).is_err() {
+                self.trouble.lock().clone_from(&entry.failure);
+            }
             return Arc::clone(&entry.account);
         }
-        let mut entry = self.load(&mut book, model, provider, limits, now);
-        if !entry.on_disk && entry.save(model, provider, now).is_err() {
+        let (mut entry, renamed) = self.load(&mut book, model, provider, limits, now);
+        if (renamed || !entry.on_disk) && entry.save(model, provider, now).is_err() {
             self.trouble.lock().clone_from(&entry.failure);
         }
         let account = Arc::clone(&entry.account);
@@ -144,12 +176,26 @@ impl Quotas {
         account
     }
 
-    /// Lets go of the accounts that `keep` (model, provider) denies. They are saved and forgotten
+    /// The account of the group `id`, which is shared by providers.
+    pub fn group(&self, id: &str, limits: Limits, now: UnixMillis) -> Arc<Account> {
+        self.account(GROUPS, id, limits, now)
+    }
+
+    /// The account of the client `name`.
+    pub fn client(&self, name: &str, limits: Limits, now: UnixMillis) -> Arc<Account> {
+        self.account(CLIENTS, name, limits, now)
+    }
+
+    /// Lets go of the accounts that `keep` denies. They are saved and forgotten
     /// by [`maintain`](Quotas::maintain) as soon as nobody holds them; their files stay, so that
     /// an entry that returns within its period goes on where it was.
-    pub fn retain(&self, keep: &dyn Fn(&str, &str) -> bool) {
+    pub fn retain(&self, keep: &dyn Fn(Owner<'_>) -> bool) {
         for ((model, provider), entry) in &mut self.book.lock().entries {
-            entry.configured = keep(model, provider);
+            entry.configured = keep(match model.as_str() {
+                GROUPS => Owner::Group { id: provider },
+                CLIENTS => Owner::Client { name: provider },
+                model => Owner::Provider { model, provider },
+            });
         }
     }
 
@@ -218,11 +264,9 @@ impl Quotas {
                 continue;
             }
             let brought_up = match store::read(&path) {
-                Ok(Some(mut file)) => match book.recovered.get(&file.tally().id) {
-                    Some(tally) if file.catch_up(tally) => {
-                        store::write(&path, &file, true).map(|_| ())
-                    }
-                    _ => Ok(()),
+                Ok(Some(mut file)) => match file.catch_up(&book.recovered) {
+                    true => store::write(&path, &file, true).map(|_| ()),
+                    false => Ok(()),
                 },
                 // What makes no sense is set aside and told when its account is used.
                 Ok(None) | Err(ReadError::Corrupt(_)) => Ok(()),
@@ -238,7 +282,7 @@ impl Quotas {
         Ok(passed_over)
     }
 
-    /// The account as it is stored, or a new one.
+    /// The account as it is stored, or a new one; and whether it counts under ids that no file has.
     fn load(
         &self,
         book: &mut Book,
@@ -246,7 +290,7 @@ impl Quotas {
         provider: &str,
         limits: Limits,
         now: UnixMillis,
-    ) -> Entry {
+    ) -> (Entry, bool) {
         let path = self.store.path(model, provider);
         let stored = store::read(&path).unwrap_or_else(|error| {
             let reason = match store::set_aside(&path, now) {
@@ -263,28 +307,31 @@ impl Quotas {
         });
         let on_disk = stored.is_some();
         let mut saved = 0;
+        let mut renamed = false;
         let ledger = match stored {
-            None => Ledger::new(new_id(), limits, now),
+            None => Ledger::new(new_id, limits, now),
             Some(mut file) => {
-                let newer = book.recovered.get(&file.tally().id);
-                let caught_up = newer.is_some_and(|tally| file.catch_up(tally));
-                let mut tally = file.tally();
-                if (&*file.model, &*file.provider) != (model, provider) {
+                let caught_up = file.catch_up(&book.recovered);
+                let is_own = (&*file.model, &*file.provider) == (model, provider);
+                if !is_own {
                     // Somebody copied or renamed the file: the counts hold, but an id is unique.
-                    tally.id = new_id();
+                    file.rename(new_id);
                 }
                 // By the limits it was counted under; what they were edited to comes after that.
-                let mut ledger = Ledger::restore(tally, file.last_reset(), file.limits(), now);
-                ledger.set_limits(limits, now);
-                let fresh =
-                    UsageFile::new(model, provider, ledger.tally(), &ledger.standing(), now);
-                if !caught_up && file.says_the_same_as(&fresh) {
-                    saved = tally.version;
+                let mut ledger = Ledger::restore(file.stored(), file.max_concurrent(), now);
+                renamed = ledger.set_limits(limits, new_id, now) || !is_own;
+                let (stored, standing) = (ledger.stored(), ledger.standing(now));
+                let fresh = UsageFile::new(model, provider, &stored, &standing, now);
+                if !caught_up
+                    && !renamed
+                    && fresh.is_some_and(|fresh| file.says_the_same_as(&fresh))
+                {
+                    saved = ledger.version();
                 }
                 ledger
             }
         };
-        Entry {
+        let entry = Entry {
             path,
             account: Account::journaled(ledger, Arc::clone(&self.journal)),
             on_disk,
@@ -293,23 +340,23 @@ impl Quotas {
             tried_at: now,
             failure: None,
             configured: true,
-        }
+        };
+        (entry, renamed)
     }
 }
 
 impl Book {
     fn roll(&mut self, now: UnixMillis) {
         for ((model, provider), entry) in &self.entries {
-            if let Some(ended) = entry.account.roll(now)
-                && entry.configured
-            {
-                self.events.push(Event::Reset {
-                    model: model.clone(),
-                    provider: provider.clone(),
-                    requests: ended.requests,
-                    tokens: ended.tokens,
-                });
-            }
+            let ended = entry.account.roll(now);
+            let ended = ended.into_iter().filter(|_| entry.configured);
+            self.events.extend(ended.map(|ended| Event::Reset {
+                model: model.clone(),
+                provider: provider.clone(),
+                window: ended.window,
+                requests: ended.requests,
+                tokens: ended.tokens,
+            }));
         }
     }
 
@@ -342,13 +389,14 @@ impl Book {
                 entry.on_disk = false;
                 entry.deleted = !entry.configured;
                 if entry.configured {
-                    let (tally, _) = entry.account.state();
+                    let (_, _, standing) = entry.account.state(now);
+                    let used = standing.main().map_or(Amount::default(), |main| main.used);
                     saving = entry.begin_anew(model, provider, now);
                     self.events.push(Event::Deleted {
                         model: model.clone(),
                         provider: provider.clone(),
-                        requests: tally.requests,
-                        tokens: tally.tokens,
+                        requests: used[Unit::Requests],
+                        tokens: used[Unit::Tokens],
                     });
                 }
             }
@@ -370,6 +418,8 @@ impl Book {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::quota::ledger::Tally;
+    use crate::quota::limit::PerUnit;
 
     const NOW: UnixMillis = UnixMillis::from_secs(1_795_170_615);
 
@@ -384,23 +434,28 @@ mod tests {
 
             let quotas = Quotas::open(data.path(), NOW).unwrap();
             let path = quotas.store.path("m", "p");
-            let stored = || store::read(&path).unwrap().unwrap().tally();
+            let stored = || store::read(&path).unwrap().unwrap().stored().remove(0);
             let newer = Tally {
+                id: stored().id,
                 version: 9,
-                requests: 5,
-                ..stored()
+                start: stored().start,
+                used: PerUnit([5, 0, 0, 0]),
             };
             {
                 let mut book = quotas.book.lock();
-                book.recovered.insert(newer.id, newer);
+                let known = BTreeMap::from([(newer.start, newer)]);
+                book.recovered.insert(newer.id, known);
                 book.older_segments = true;
             }
             if in_use {
                 let account = quotas.account("m", "p", Limits::default(), NOW);
-                assert_eq!(account.standing(NOW).requests, 5);
+                assert_eq!(account.standing(NOW).windows[0].used, newer.used);
             }
             quotas.maintain(NOW);
-            assert_eq!(stored(), newer);
+            assert_eq!(
+                (stored().version, stored().used),
+                (newer.version, newer.used)
+            );
             assert!(quotas.book.lock().recovered.is_empty());
         }
     }

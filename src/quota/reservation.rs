@@ -5,59 +5,72 @@
 
 use std::sync::Arc;
 
-use super::account::Account;
-use super::ledger::Hold;
+use super::account::{Account, Part};
+use super::limit::Cost;
+use crate::chat::Allowance;
+use crate::clock::UnixMillis;
 
-/// One request and an estimate of its tokens, held in an [`Account`].
+/// One request and an estimate of its tokens, held in an [`Account`], and in the one that it shares with
+/// others.
 ///
-/// It belongs to the period in which it was made. After that period it ends without a trace in
+/// It belongs to the periods in which it was made. After such a period it ends without a trace in
 /// the counts of the next one.
 #[derive(Debug)]
 #[must_use = "dropping a reservation gives it back"]
 pub struct Reservation {
-    account: Arc<Account>,
-    /// `None` once it was settled.
-    hold: Option<Hold>,
+    own: Part,
+    of_group: Option<Part>,
+    /// Whether it has ended.
+    settled: bool,
 }
 
 impl Reservation {
-    pub(super) fn new(account: Arc<Account>, hold: Hold) -> Reservation {
+    pub(super) fn new(own: Part, of_group: Option<Part>) -> Reservation {
         Reservation {
-            account,
-            hold: Some(hold),
+            own,
+            of_group,
+            settled: false,
         }
     }
 
-    /// Counts the request and its estimate as used. From here on it counts, whatever becomes of it.
+    /// Counts the request and its estimate as used `now`. From here on it counts, whatever becomes of it.
     /// Calling it again does nothing.
     ///
     /// The [`Receipt`] is to be dropped before the first byte of the answer is released to the client.
-    pub fn commit(&mut self) -> Receipt {
-        let number = self
-            .hold
-            .as_mut()
-            .and_then(|hold| self.account.commit(hold));
-        Receipt {
-            account: Arc::clone(&self.account),
-            number,
-        }
+    pub fn commit(&mut self, now: UnixMillis) -> Receipt {
+        self.each(|part| part.account.commit(&mut part.hold, now))
     }
 
-    /// Counts the request with the `tokens` it really took. The estimate no longer counts.
-    pub fn settle(mut self, tokens: u64) -> Receipt {
-        let hold = self.hold.take();
-        let number = hold.and_then(|hold| self.account.settle(&hold, tokens));
+    /// Counts the request with what it really took. The estimate no longer counts.
+    pub fn settle(mut self, cost: impl Into<Cost>, now: UnixMillis) -> Receipt {
+        let cost = cost.into();
+        self.settled = true;
+        self.each(|part| part.account.settle(&part.hold, cost, now))
+    }
+
+    /// The provider said what is left of its own limits.
+    pub fn learn(&self, said: &[Allowance], now: UnixMillis) {
+        self.own.account.learn(said, &self.own.hold, now);
+    }
+
+    fn each(&mut self, mut count: impl FnMut(&mut Part) -> Option<u64>) -> Receipt {
+        let own = count(&mut self.own);
+        let of_group = self.of_group.as_mut().and_then(&mut count);
         Receipt {
-            account: Arc::clone(&self.account),
-            number,
+            account: Arc::clone(&self.own.account),
+            // Both are in one journal, and the later number stands for both.
+            number: own.max(of_group),
         }
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        if let Some(hold) = &self.hold {
-            self.account.release(hold);
+        if self.settled {
+            return;
+        }
+        for part in std::iter::once(&self.own).chain(&self.of_group) {
+            part.account.release(&part.hold);
         }
     }
 }

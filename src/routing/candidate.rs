@@ -7,7 +7,7 @@ use super::name::Name;
 use super::provider::Provider;
 use super::target::Target;
 use crate::clock::UnixMillis;
-use crate::quota::Account;
+use crate::quota::{Account, Cost};
 
 /// A provider of one route, with its counters and its health.
 #[derive(Debug)]
@@ -50,16 +50,18 @@ impl Candidate {
     }
 
     /// What to hold for a request: the prompt, and the answer's bound or its usual length.
-    pub fn estimate(&self, prompt_tokens: u64, max_tokens: Option<u64>) -> u64 {
-        let answer = max_tokens.unwrap_or_else(|| self.usual_answer());
-        prompt_tokens.saturating_add(answer)
+    pub fn estimate(&self, prompt_tokens: u64, max_tokens: Option<u64>) -> Cost {
+        Cost::estimate(
+            prompt_tokens,
+            max_tokens.unwrap_or_else(|| self.usual_answer()),
+        )
     }
 
     /// What a request most likely took whose answer nobody waited for: unlike an estimate it is no more
     /// than usual, also when the request allows more.
-    pub fn likely(&self, prompt_tokens: u64, max_tokens: Option<u64>) -> u64 {
+    pub fn likely(&self, prompt_tokens: u64, max_tokens: Option<u64>) -> Cost {
         let answer = self.usual_answer().min(max_tokens.unwrap_or(u64::MAX));
-        prompt_tokens.saturating_add(answer)
+        Cost::estimate(prompt_tokens, answer)
     }
 
     fn usual_answer(&self) -> u64 {

@@ -10,6 +10,7 @@ mod plan;
 mod provider;
 mod retry;
 mod route;
+mod strategy;
 mod target;
 mod wheel;
 
@@ -17,8 +18,9 @@ pub use candidate::Candidate;
 pub use health::{Cooldown, Health};
 pub use name::Name;
 pub use plan::{Plan, Refusals};
-pub use provider::{Provider, Tls};
+pub use provider::{Group, Provider, Tls};
 pub use retry::{LONGEST_PAUSE, RetryBudget, pause};
 pub use route::{Found, Route, Routes, Tier, capture};
+pub use strategy::Strategy;
 pub use target::{Dial, Target};
 pub use wheel::Wheel;

@@ -24,8 +24,10 @@ pub struct Provider {
     pub priority: i64,
     /// Share within the tier; 0 serves only when nothing else in the tier is left.
     pub weight: u32,
-    /// Its quota.
+    /// Its own quota.
     pub limits: Limits,
+    /// The quota that it shares with other providers.
+    pub group: Option<Group>,
     /// What counts as a request.
     pub count: Count,
     /// Extra attempts on this provider after the first failed.
@@ -50,6 +52,15 @@ pub struct Provider {
     pub max_context_length: Option<u64>,
     /// How its certificate is checked.
     pub tls: Tls,
+}
+
+/// A quota that several providers share, because they are one account at the vendor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    /// Tells it from every other group: those with the same one share their counts.
+    pub id: String,
+    /// What they may use together. The same for all of them.
+    pub limits: Limits,
 }
 
 /// How a provider's certificate is checked.

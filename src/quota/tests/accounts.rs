@@ -6,14 +6,18 @@ use std::thread;
 
 use proptest::prelude::*;
 
-use super::{NOW, hourly, limits, minutes, scheduled};
+use super::{NOW, any_id, hourly, limits, minutes, scheduled, window};
 use crate::clock::UnixMillis;
-use crate::quota::{Account, Exhausted, Limits, Quotas, Reservation, Rollover, Schedule, Unit};
+use crate::quota::{
+    Account, Cycle, Exhausted, Lack, Limits, Quotas, Reservation, Rollover, Schedule, Unit, Window,
+};
 
 /// Requests and tokens: used, then held.
 fn counts(account: &Account, now: UnixMillis) -> (u64, u64, u64, u64) {
-    let s = account.standing(now);
-    (s.requests, s.tokens, s.requests_held, s.tokens_held)
+    let main = account.standing(now).windows.remove(0);
+    let [requests, tokens, ..] = main.used.0;
+    let [requests_held, tokens_held, ..] = main.held.0;
+    (requests, tokens, requests_held, tokens_held)
 }
 
 #[test]
@@ -31,10 +35,10 @@ fn a_reservation_is_held_then_used_then_exact() {
     let account = Account::detached(limits(10, 1000), NOW);
     let mut reservation = account.reserve(100, NOW).unwrap();
     assert_eq!(counts(&account, NOW), (0, 0, 1, 100));
-    reservation.commit();
-    reservation.commit();
+    reservation.commit(NOW);
+    reservation.commit(NOW);
     assert_eq!(counts(&account, NOW), (1, 100, 0, 0));
-    reservation.settle(70);
+    reservation.settle(70, NOW);
     assert_eq!(counts(&account, NOW), (1, 70, 0, 0));
 }
 
@@ -45,11 +49,11 @@ fn dropping_gives_back_what_was_not_committed() {
     assert_eq!(counts(&account, NOW), (0, 0, 0, 0));
 
     let mut committed = account.reserve(100, NOW).unwrap();
-    committed.commit();
+    committed.commit(NOW);
     drop(committed);
     assert_eq!(counts(&account, NOW), (1, 100, 0, 0));
 
-    account.reserve(100, NOW).unwrap().settle(5);
+    account.reserve(100, NOW).unwrap().settle(5, NOW);
     assert_eq!(counts(&account, NOW), (2, 105, 0, 0));
 }
 
@@ -57,8 +61,8 @@ fn dropping_gives_back_what_was_not_committed() {
 fn exhaustion_tells_what_until_when_and_whether_it_may_pass() {
     let account = Account::detached(hourly(2, 1000), NOW);
     let resets_at = Some(UnixMillis::from_secs(minutes(30).secs() / 60 * 60));
-    let refused = |what, temporary| Exhausted {
-        what,
+    let refused = |unit, temporary| Exhausted {
+        lack: Lack::Room(unit),
         resets_at,
         temporary,
     };
@@ -71,37 +75,40 @@ fn exhaustion_tells_what_until_when_and_whether_it_may_pass() {
     assert_eq!(error, refused(Unit::Requests, true));
     assert!(account.peek(NOW).is_err());
 
-    second.settle(400);
+    second.settle(400, NOW);
     let error = account.reserve(1, NOW).unwrap_err();
     assert_eq!(error, refused(Unit::Requests, true));
-    first.settle(700);
+    first.settle(700, NOW);
     let error = account.reserve(1, NOW).unwrap_err();
     assert_eq!(error, refused(Unit::Requests, false));
 
     let account = Account::detached(limits(10, 5), NOW);
-    account.reserve(1, NOW).unwrap().settle(5);
+    account.reserve(1, NOW).unwrap().settle(5, NOW);
     let error = account.reserve(1, NOW).unwrap_err();
-    assert_eq!((error.what, error.resets_at), (Unit::Tokens, None));
+    assert_eq!(
+        (error.lack, error.resets_at),
+        (Lack::Room(Unit::Tokens), None)
+    );
     assert!(!error.temporary);
 }
 
 #[test]
 fn the_last_tokens_remain_usable_by_one_at_a_time() {
     let account = Account::detached(limits(10, 1000), NOW);
-    account.reserve(1, NOW).unwrap().settle(990);
+    account.reserve(1, NOW).unwrap().settle(990, NOW);
     // Alone, a large estimate may start; a second one may not, committed or not.
     let mut large = account.reserve(500, NOW).unwrap();
     assert!(account.reserve(1, NOW).unwrap_err().temporary);
-    large.commit();
+    large.commit(NOW);
     assert!(account.reserve(1, NOW).is_err());
-    large.settle(4);
+    large.settle(4, NOW);
     assert!(account.peek(NOW).is_ok());
     // A request that is committed but not settled is still in flight.
     let mut small = account.reserve(3, NOW).unwrap();
-    small.commit();
+    small.commit(NOW);
     assert!(account.reserve(500, NOW).unwrap_err().temporary);
     drop(small);
-    account.reserve(500, NOW).unwrap().settle(500);
+    account.reserve(500, NOW).unwrap().settle(500, NOW);
     assert!(account.peek(NOW).is_err());
 }
 
@@ -110,12 +117,12 @@ fn what_running_answers_may_give_back_is_not_spent() {
     let account = Account::detached(hourly(10, 1000), NOW);
     let temporary = |now| account.reserve(1, now).unwrap_err().temporary;
     let mut large = account.reserve(1000, NOW).unwrap();
-    large.commit();
+    large.commit(NOW);
     assert!(temporary(NOW));
-    large.settle(30);
+    large.settle(30, NOW);
     // An answer that ends without a number keeps its estimate for good.
     let mut dropped = account.reserve(970, NOW).unwrap();
-    dropped.commit();
+    dropped.commit(NOW);
     assert!(temporary(NOW));
     drop(dropped);
     assert!(!temporary(NOW));
@@ -123,18 +130,18 @@ fn what_running_answers_may_give_back_is_not_spent() {
     // Neither a reset nor a tick leaves anything behind.
     let later = minutes(31);
     for clear in [
-        (|account, now| Account::reset(account, 7, now)) as fn(&Account, UnixMillis),
+        (|account, now| Account::reset(account, &[7], now)) as fn(&Account, UnixMillis),
         |account, _| {
             account.roll(minutes(31));
         },
     ] {
         let account = Account::detached(hourly(10, 1000), NOW);
         let mut old = account.reserve(1000, NOW).unwrap();
-        old.commit();
+        old.commit(NOW);
         clear(&account, NOW);
-        account.reserve(1000, later).unwrap().settle(1000);
+        account.reserve(1000, later).unwrap().settle(1000, NOW);
         assert!(!account.reserve(1, later).unwrap_err().temporary);
-        old.settle(1);
+        old.settle(1, NOW);
         assert!(!account.reserve(1, later).unwrap_err().temporary);
     }
 }
@@ -143,21 +150,27 @@ fn what_running_answers_may_give_back_is_not_spent() {
 fn committed_answers_are_in_flight_until_they_end() {
     let account = Account::detached(limits(10, 1000), NOW);
     let mut committed = account.reserve(1, NOW).unwrap();
-    committed.commit();
+    committed.commit(NOW);
     let standing = account.standing(NOW);
-    assert_eq!((standing.requests_held, standing.in_flight), (0, 1));
-    committed.settle(1);
-    assert_eq!(account.standing(NOW).in_flight, 0);
+    assert_eq!(
+        (
+            standing.windows[0].held[Unit::Requests],
+            standing.windows[0].in_flight
+        ),
+        (0, 1)
+    );
+    committed.settle(1, NOW);
+    assert_eq!(account.standing(NOW).windows[0].in_flight, 0);
 }
 
 #[test]
 fn a_clock_set_back_names_the_reset_of_the_period_that_is_counted() {
     let ahead = minutes(31);
     let account = Account::detached(hourly(1, 1000), ahead);
-    account.reserve(1, ahead).unwrap().settle(1);
-    let noon = account.standing(ahead).next_reset;
+    account.reserve(1, ahead).unwrap().settle(1, NOW);
+    let noon = account.standing(ahead).windows[0].next_reset;
     // As a reload that edits the limits would, by a clock that was set back.
-    account.set_limits(hourly(1, 2000), minutes(-600));
+    account.set_limits(hourly(1, 2000), any_id, minutes(-600));
     let refused = account.reserve(1, minutes(-600)).unwrap_err();
     assert_eq!(refused.resets_at, noon);
 }
@@ -173,11 +186,7 @@ fn a_limit_of_zero_promises_no_reset() {
 #[test]
 fn a_limit_of_zero_admits_nothing_and_none_admits_everything() {
     for (requests, tokens) in [(Some(0), None), (None, Some(0))] {
-        let none = Limits {
-            requests,
-            tokens,
-            schedule: None,
-        };
+        let none = window(requests, tokens, Cycle::Never);
         let account = Account::detached(none, NOW);
         assert!(account.peek(NOW).is_err());
         assert!(!account.reserve(0, NOW).unwrap_err().temporary);
@@ -187,7 +196,7 @@ fn a_limit_of_zero_admits_nothing_and_none_admits_everything() {
         .map(|_| account.reserve(u64::MAX, NOW).unwrap())
         .collect();
     for reservation in held {
-        reservation.settle(u64::MAX);
+        reservation.settle(u64::MAX, NOW);
     }
     assert_eq!(counts(&account, NOW), (100, u64::MAX, 0, 0));
 }
@@ -195,43 +204,45 @@ fn a_limit_of_zero_admits_nothing_and_none_admits_everything() {
 #[test]
 fn a_tick_resets_once_and_tells_once() {
     let account = Account::detached(hourly(1, 1000), NOW);
-    account.reserve(10, NOW).unwrap().settle(10);
-    assert_eq!(account.roll(minutes(29)), None);
+    account.reserve(10, NOW).unwrap().settle(10, NOW);
+    assert_eq!(account.roll(minutes(29)), []);
     assert!(account.peek(minutes(29)).is_err());
 
     // A request finds the tick first; the ticker still hears of it.
-    account.reserve(20, minutes(31)).unwrap().settle(20);
+    account.reserve(20, minutes(31)).unwrap().settle(20, NOW);
     let ended = Rollover {
+        window: Window::ONLY.to_owned(),
         requests: 1,
         tokens: 10,
     };
-    assert_eq!(account.roll(minutes(31)), Some(ended));
-    assert_eq!(account.roll(minutes(32)), None);
+    assert_eq!(account.roll(minutes(31)), [ended]);
+    assert_eq!(account.roll(minutes(32)), []);
     assert_eq!(counts(&account, minutes(32)), (1, 20, 0, 0));
 
     // Many missed ticks are one reset.
     let ended = Rollover {
+        window: Window::ONLY.to_owned(),
         requests: 1,
         tokens: 20,
     };
-    assert_eq!(account.roll(minutes(600)), Some(ended));
-    assert_eq!(account.roll(minutes(600)), None);
+    assert_eq!(account.roll(minutes(600)), [ended]);
+    assert_eq!(account.roll(minutes(600)), []);
 }
 
 #[test]
 fn a_clock_set_back_neither_resets_nor_goes_back() {
     let account = Account::detached(hourly(1, 1000), NOW);
-    account.reserve(10, minutes(31)).unwrap().settle(10);
-    assert!(account.roll(minutes(31)).is_some());
+    account.reserve(10, minutes(31)).unwrap().settle(10, NOW);
+    assert_eq!(account.roll(minutes(31)).len(), 1);
     let before = account.standing(minutes(31));
 
     for earlier in [minutes(10), minutes(-600)] {
-        assert_eq!(account.roll(earlier), None);
+        assert_eq!(account.roll(earlier), []);
         assert!(account.peek(earlier).is_err());
         assert_eq!(account.standing(earlier), before);
     }
-    assert_eq!(account.roll(minutes(45)), None);
-    assert!(account.roll(minutes(91)).is_some());
+    assert_eq!(account.roll(minutes(45)), []);
+    assert_eq!(account.roll(minutes(91)).len(), 1);
 }
 
 #[test]
@@ -240,32 +251,37 @@ fn a_reservation_of_an_earlier_period_leaves_the_present_one_alone() {
     let held = account.reserve(10, NOW).unwrap();
     let late = account.reserve(20, NOW).unwrap();
     let mut committed = account.reserve(30, NOW).unwrap();
-    committed.commit();
+    committed.commit(NOW);
 
     let later = minutes(31);
     let present = account.reserve(500, later).unwrap();
     assert_eq!(counts(&account, later), (0, 0, 1, 500));
     drop(held);
-    late.settle(99);
-    committed.settle(99);
+    late.settle(99, NOW);
+    committed.settle(99, NOW);
     assert_eq!(counts(&account, later), (0, 0, 1, 500));
-    present.settle(1);
+    present.settle(1, NOW);
     assert_eq!(counts(&account, later), (1, 1, 0, 0));
 }
 
 #[test]
 fn editing_the_limits_keeps_the_count() {
     let account = Account::detached(hourly(10, 1000), NOW);
-    account.reserve(10, NOW).unwrap().settle(10);
+    account.reserve(10, NOW).unwrap().settle(10, NOW);
     let held = account.reserve(5, NOW).unwrap();
 
-    account.set_limits(hourly(1, 1000), NOW);
+    account.set_limits(hourly(1, 1000), any_id, NOW);
     assert_eq!(counts(&account, NOW), (1, 10, 1, 5));
     assert!(account.peek(NOW).is_err());
-    held.settle(5);
+    held.settle(5, NOW);
     assert_eq!(counts(&account, NOW), (2, 15, 0, 0));
 
-    let next_reset = || account.standing(NOW).next_reset.unwrap().rfc3339();
+    let next_reset = || {
+        account.standing(NOW).windows[0]
+            .next_reset
+            .unwrap()
+            .rfc3339()
+    };
     for (cron, resets) in [
         ("@daily", "2026-11-21T00:00:00Z"),
         ("0 * * * *", "2026-11-20T11:00:00Z"),
@@ -273,14 +289,14 @@ fn editing_the_limits_keeps_the_count() {
         ("* * * * *", "2026-11-20T10:31:00Z"),
         ("0 * * * *", "2026-11-20T11:00:00Z"),
     ] {
-        account.set_limits(scheduled(limits(9, 1000), cron), NOW);
+        account.set_limits(scheduled(9, 1000, cron), any_id, NOW);
         assert_eq!(counts(&account, NOW), (2, 15, 0, 0), "{cron}");
         assert_eq!(next_reset(), resets);
-        assert_eq!(account.roll(NOW), None);
+        assert_eq!(account.roll(NOW), []);
     }
     let eleven = minutes(30);
     assert_eq!(counts(&account, eleven), (0, 0, 0, 0));
-    assert!(account.roll(eleven).is_some());
+    assert_eq!(account.roll(eleven).len(), 1);
 }
 
 #[test]
@@ -298,9 +314,9 @@ fn two_hundred_threads_get_exactly_what_there_is() {
                         Ok(reservation) if turn % 3 == 0 => drop(reservation),
                         Ok(mut reservation) => {
                             if turn % 2 == 0 {
-                                reservation.commit();
+                                reservation.commit(NOW);
                             }
-                            reservation.settle(7);
+                            reservation.settle(7, NOW);
                             served.fetch_add(1, Ordering::Relaxed);
                         }
                         Err(exhausted) if exhausted.temporary => thread::yield_now(),
@@ -422,11 +438,11 @@ proptest! {
                 }
                 Step::Commit(i) => if let Some(made) = model.open(i) {
                     made.counted = made.counted.or(Some((life, made.estimate)));
-                    made.guard.as_mut().unwrap().commit();
+                    made.guard.as_mut().unwrap().commit(NOW);
                 },
                 Step::Settle(i, tokens) => if let Some(made) = model.open(i) {
                     made.counted = Some((made.counted.map_or(life, |(life, _)| life), tokens));
-                    made.guard.take().unwrap().settle(tokens);
+                    made.guard.take().unwrap().settle(tokens, NOW);
                 },
                 Step::Drop(i) => if let Some(made) = model.open(i) {
                     made.guard = None;
@@ -437,12 +453,12 @@ proptest! {
                     model.hour = model.hour.max(now.secs() / 3600);
                 }
                 Step::Limit(requests, tokens) => {
-                    account.set_limits(hourly(requests, tokens), now);
+                    account.set_limits(hourly(requests, tokens), any_id, now);
                     model.limits = (requests, tokens);
                 }
                 Step::Reset => {
                     model.life += 1;
-                    account.reset(u64::from(model.life), now);
+                    account.reset(&[u64::from(model.life)], now);
                 }
             }
             prop_assert_eq!(counts(&account, now), model.counts());

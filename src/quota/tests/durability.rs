@@ -30,9 +30,9 @@ fn a_commit_is_on_disk_when_it_returns() {
     let account = gateway.account();
     let mut reservation = account.reserve(100, NOW).unwrap();
     assert_eq!(used(&gateway.crashed(NOW).account(), NOW), (0, 0));
-    reservation.commit();
+    reservation.commit(NOW);
     assert_eq!(used(&gateway.crashed(NOW).account(), NOW), (1, 100));
-    reservation.settle(60);
+    reservation.settle(60, NOW);
     assert_eq!(used(&gateway.crashed(NOW).account(), NOW), (1, 60));
 
     let lines = || {
@@ -42,7 +42,7 @@ fn a_commit_is_on_disk_when_it_returns() {
             .count()
     };
     let before = lines();
-    account.reserve(10, NOW).unwrap().settle(20);
+    account.reserve(10, NOW).unwrap().settle(20, NOW);
     assert_eq!(lines(), before + 1, "settling alone is one line");
 }
 
@@ -62,6 +62,7 @@ fn ticks_missed_while_down_are_one_reset_at_start() {
     let reset = Event::Reset {
         model: "gpt-4o".into(),
         provider: "provider-1".into(),
+        window: "period".into(),
         requests: 1,
         tokens: 42,
     };
@@ -277,10 +278,10 @@ proptest! {
                     open.push((account, running[account].reserve(tokens, NOW).unwrap()));
                 }
                 Step::Commit(i) => if let Some((_, reservation)) = open.get_mut(i) {
-                    reservation.commit();
+                    reservation.commit(NOW);
                 },
                 Step::Settle(i, tokens) => if i < open.len() {
-                    open.remove(i).1.settle(tokens);
+                    open.remove(i).1.settle(tokens, NOW);
                 },
                 Step::Drop(i) => if i < open.len() {
                     drop(open.remove(i));

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::{NOW, hourly};
 use crate::clock::UnixMillis;
-use crate::quota::{Account, Quotas};
+use crate::quota::{Account, Quotas, Unit};
 
 /// A data folder and the quotas in it.
 pub(super) struct Gateway {
@@ -92,10 +92,10 @@ pub(super) fn names(folder: &Path) -> BTreeSet<String> {
 }
 
 pub(super) fn used(account: &Account, now: UnixMillis) -> (u64, u64) {
-    let standing = account.standing(now);
-    (standing.requests, standing.tokens)
+    let used = account.standing(now).windows[0].used;
+    (used[Unit::Requests], used[Unit::Tokens])
 }
 
 pub(super) fn spend(account: &Arc<Account>, tokens: u64) {
-    account.reserve(tokens, NOW).unwrap().settle(tokens);
+    account.reserve(tokens, NOW).unwrap().settle(tokens, NOW);
 }

@@ -7,7 +7,7 @@ mod operator;
 
 use chrono_tz::Tz;
 
-use super::{Limits, Schedule};
+use super::{Cycle, Limits, PerUnit, Schedule, Window};
 use crate::clock::UnixMillis;
 
 /// 2026-11-20T10:30:15Z, a Friday.
@@ -18,20 +18,32 @@ fn minutes(minutes: i64) -> UnixMillis {
 }
 
 fn limits(requests: u64, tokens: u64) -> Limits {
-    Limits {
-        requests: Some(requests),
-        tokens: Some(tokens),
-        schedule: None,
-    }
+    window(Some(requests), Some(tokens), Cycle::Never)
 }
 
 fn hourly(requests: u64, tokens: u64) -> Limits {
-    scheduled(limits(requests, tokens), "0 * * * *")
+    scheduled(requests, tokens, "0 * * * *")
 }
 
-fn scheduled(limits: Limits, expression: &str) -> Limits {
-    Limits {
-        schedule: Some(Schedule::parse(expression, Tz::UTC).unwrap()),
-        ..limits
-    }
+fn scheduled(requests: u64, tokens: u64, expression: &str) -> Limits {
+    window(Some(requests), Some(tokens), cron(expression))
+}
+
+fn cron(expression: &str) -> Cycle {
+    Cycle::Cron(Schedule::parse(expression, Tz::UTC).unwrap())
+}
+
+/// The seed's: one window.
+fn window(requests: Option<u64>, tokens: Option<u64>, cycle: Cycle) -> Limits {
+    let window = Window {
+        id: Window::ONLY.into(),
+        caps: PerUnit([requests, tokens, None, None]),
+        cycle,
+    };
+    Limits::new(vec![window], None)
+}
+
+/// A random id for counts, as far as a test needs one.
+fn any_id() -> u64 {
+    fastrand::u64(1..)
 }

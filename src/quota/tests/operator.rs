@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::gateway::{Gateway, names, spend, used};
 use super::{NOW, limits, minutes};
-use crate::quota::{Event, Quotas};
+use crate::quota::{Event, Owner, Quotas};
 
 #[test]
 fn the_file_says_what_a_person_wants_to_know() {
@@ -52,7 +52,7 @@ fn deleting_the_file_resets_a_running_account() {
     spend(&account, 42);
     let held = account.reserve(7, NOW).unwrap();
     let mut committed = account.reserve(8, NOW).unwrap();
-    committed.commit();
+    committed.commit(NOW);
     gateway.quotas.maintain(NOW);
     let id = gateway.json()["id"].clone();
 
@@ -72,9 +72,9 @@ fn deleting_the_file_resets_a_running_account() {
     assert_eq!(used(&gateway.crashed(NOW).account(), NOW), (0, 0));
 
     // What was committed before stays forgotten; what was only held counts as anything new.
-    committed.settle(9);
+    committed.settle(9, NOW);
     assert_eq!(used(&account, NOW), (0, 0));
-    held.settle(6);
+    held.settle(6, NOW);
     assert_eq!(used(&account, NOW), (1, 6));
     assert_eq!(used(&gateway.crashed(NOW).account(), NOW), (1, 6));
 }
@@ -125,11 +125,11 @@ fn an_account_that_was_never_written_is_kept_until_it_is() {
     let folder = gateway.usage().join("gpt-4o");
     fs::write(&folder, "in the way").unwrap();
     spend(&gateway.account(), 42);
-    gateway.quotas.retain(&|_, _| false);
+    gateway.quotas.retain(&|_| false);
     gateway.quotas.maintain(NOW);
     assert_eq!(used(&gateway.account(), NOW), (1, 42));
 
-    gateway.quotas.retain(&|_, _| false);
+    gateway.quotas.retain(&|_| false);
     fs::remove_file(&folder).unwrap();
     gateway.quotas.maintain(NOW);
     assert_eq!(gateway.json()["tokens"], 42);
@@ -179,16 +179,22 @@ fn an_entry_that_leaves_and_returns_goes_on_where_it_was() {
     let account = gateway.account();
     spend(&account, 42);
     let late = account.reserve(5, NOW).unwrap();
-    gateway
-        .quotas
-        .retain(&|_, provider| provider != "provider-1");
+    gateway.quotas.retain(&|owner| {
+        !matches!(
+            owner,
+            Owner::Provider {
+                provider: "provider-1",
+                ..
+            }
+        )
+    });
     gateway.quotas.maintain(NOW);
     assert_eq!(gateway.json()["tokens"], 42);
 
     // While somebody holds it, it is the same account.
     assert!(Arc::ptr_eq(&account, &gateway.account()));
-    gateway.quotas.retain(&|_, _| false);
-    late.settle(5);
+    gateway.quotas.retain(&|_| false);
+    late.settle(5, NOW);
     drop(account);
     gateway.quotas.maintain(NOW);
     assert_eq!(gateway.json()["tokens"], 47);
@@ -198,7 +204,7 @@ fn an_entry_that_leaves_and_returns_goes_on_where_it_was() {
     assert_eq!(used(&gateway.account(), NOW), (2, 40));
 
     // A file that is deleted meanwhile stays deleted.
-    gateway.quotas.retain(&|_, _| false);
+    gateway.quotas.retain(&|_| false);
     fs::remove_file(gateway.file()).unwrap();
     gateway.quotas.maintain(NOW);
     assert!(!gateway.file().exists());

@@ -1,0 +1,520 @@
+//! The arithmetic of one account: all its windows, the requests at once, what the provider said.
+//!
+//! Plain values in, plain values out: no lock, no clock, no IO. [`Account`](super::Account) puts
+//! a mutex around it and writes the [`Tally`]s that an operation returns to the journal.
+
+mod learned;
+mod meter;
+mod pace;
+mod slots;
+
+use smallvec::SmallVec;
+
+use super::limit::{Amount, Cost, Cycle, Exhausted, Lack, Limits, Unit, Window};
+use crate::chat::{Allowance, Span};
+use crate::clock::UnixMillis;
+use learned::Learned;
+pub(super) use meter::Tally;
+use meter::{Meter, NEVER, Room, Used};
+pub use pace::Forecast;
+use pace::Pace;
+
+/// What an account has counted.
+#[derive(Clone, Debug)]
+pub(super) struct Ledger {
+    limits: Limits,
+    /// One for each window, in their order.
+    meters: Vec<Meter>,
+    /// Reservations that have not ended, whatever period they are of.
+    open: u64,
+    /// What those of them hold that are not counted yet.
+    waiting: Amount,
+    /// The number of the next reservation.
+    next: u64,
+    /// How often the operator has reset the counts.
+    resets: u64,
+    learned: Learned,
+    pace: Pace,
+}
+
+/// One reservation's part in a ledger.
+#[derive(Debug)]
+pub(super) struct Hold {
+    /// Grows with every reservation, and so tells those of earlier periods.
+    number: u64,
+    amount: Amount,
+    /// When it was counted, once it was committed.
+    counted: Option<Counted>,
+}
+
+/// When a reservation was counted.
+#[derive(Clone, Copy, Debug)]
+struct Counted {
+    at: UnixMillis,
+    /// How often the counts had been reset by then.
+    resets: u64,
+}
+
+/// What one operation has to have written: a line for each window that it changed.
+pub(super) type Tallies = SmallVec<[Tally; 4]>;
+
+/// The counts of a window as they were stored.
+#[derive(Clone, Debug)]
+pub(super) struct Stored {
+    pub(super) window: Window,
+    pub(super) id: u64,
+    pub(super) version: u64,
+    /// When the present period began.
+    pub(super) start: UnixMillis,
+    pub(super) used: Amount,
+    /// The slots of a rolling window, instead of the two before.
+    pub(super) slots: Vec<(UnixMillis, Amount)>,
+    pub(super) last_reset: Option<UnixMillis>,
+}
+
+/// A period that ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rollover {
+    /// Which window it is of.
+    pub window: String,
+    /// Requests used in it.
+    pub requests: u64,
+    /// Tokens used in it.
+    pub tokens: u64,
+}
+
+/// How an account stands, for people.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Standing {
+    /// Each window, the longest first. Never empty.
+    pub windows: Vec<WindowStanding>,
+    /// Reservations that have not ended, whatever period they are of.
+    pub open: u64,
+    /// Most of them at once.
+    pub max_concurrent: Option<u64>,
+    /// What the provider said of its own limits, as far as that still holds.
+    pub learned: Vec<LearnedStanding>,
+}
+
+/// How one window stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WindowStanding {
+    /// What was configured.
+    pub window: Window,
+    /// What is used of it, by whoever shares it.
+    pub used: Amount,
+    /// What is held by answers that are not committed yet.
+    pub held: Amount,
+    /// Reservations of this period that have not ended, those of committed answers included.
+    pub in_flight: u64,
+    /// When the counts were zero last because of a tick or the operator; `None` if never.
+    pub last_reset: Option<UnixMillis>,
+    /// When the counts return to zero; `None` if they never do.
+    pub next_reset: Option<UnixMillis>,
+    /// Where it is heading; `None` where nothing is limited or nothing is known yet.
+    pub forecast: Option<Forecast>,
+}
+
+/// What a provider said of one of its own limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LearnedStanding {
+    /// What it counts.
+    pub unit: Unit,
+    /// The window it is about, where that was said.
+    pub span: Option<Span>,
+    /// The limit, where that was said.
+    pub limit: Option<u64>,
+    /// What is left of it, as far as we can know.
+    pub left: u64,
+    /// When all of it is back.
+    pub until: UnixMillis,
+}
+
+/// Largest estimate that is held: no sum of holds can overflow, and no real answer is as large.
+const ESTIMATE_MAX: u64 = 1 << 40;
+
+impl Ledger {
+    /// Counts from zero, each window under an id of its own.
+    pub(super) fn new(mut new_id: impl FnMut() -> u64, limits: Limits, now: UnixMillis) -> Ledger {
+        let windows = limits.windows().iter();
+        let meters = windows
+            .map(|window| Meter::new(window.clone(), new_id(), 0, now))
+            .collect();
+        Ledger::of(limits, meters)
+    }
+
+    fn of(limits: Limits, meters: Vec<Meter>) -> Ledger {
+        Ledger {
+            limits,
+            meters,
+            open: 0,
+            waiting: Amount::default(),
+            next: 0,
+            resets: 0,
+            learned: Learned::default(),
+            pace: Pace::default(),
+        }
+    }
+
+    /// Goes on from stored counts, by the limits they were counted under. Periods that are over roll over at
+    /// once.
+    pub(super) fn restore(
+        stored: Vec<Stored>,
+        max_concurrent: Option<u64>,
+        now: UnixMillis,
+    ) -> Ledger {
+        let windows = stored.iter().map(|stored| stored.window.clone()).collect();
+        let limits = Limits::new(windows, max_concurrent);
+        let meters = limits
+            .windows()
+            .iter()
+            .filter_map(|window| stored.iter().find(|stored| stored.window.id == window.id))
+            .map(|stored| stored.meter(now))
+            .collect();
+        let mut ledger = Ledger::of(limits, meters);
+        ledger.roll(now);
+        ledger
+    }
+
+    /// Begins the periods that contain `now`.
+    pub(super) fn roll(&mut self, now: UnixMillis) {
+        let next = self.next;
+        for meter in &mut self.meters {
+            meter.roll(next, now);
+        }
+    }
+
+    /// The periods that ended since this was last asked.
+    pub(super) fn take_rollovers(&mut self) -> Vec<Rollover> {
+        let ended = self.meters.iter_mut().filter_map(|meter| {
+            let used = meter.ended.take()?;
+            Some(Rollover {
+                window: meter.window.id.to_string(),
+                requests: used[Unit::Requests],
+                tokens: used[Unit::Tokens],
+            })
+        });
+        ended.collect()
+    }
+
+    /// Learns how fast it is used: to be called about once a second.
+    pub(super) fn tick(&mut self, now: UnixMillis) {
+        self.pace.tick(now);
+    }
+
+    /// Changes the limits and keeps the counts: of windows with the same id, else with the same cycle. Tells
+    /// whether there are counts under a new id.
+    pub(super) fn set_limits(
+        &mut self,
+        limits: Limits,
+        mut new_id: impl FnMut() -> u64,
+        now: UnixMillis,
+    ) -> bool {
+        if limits == self.limits {
+            return false;
+        }
+        self.roll(now);
+        self.limits = limits;
+        let mut old: Vec<Option<Meter>> = std::mem::take(&mut self.meters)
+            .into_iter()
+            .map(Some)
+            .collect();
+        let windows = self.limits.windows().to_vec();
+        let mut kept: Vec<Option<Meter>> = vec![None; windows.len()];
+        let same_id = |old: &Meter, new: &Window| old.window.id == new.id;
+        let same_cycle = |old: &Meter, new: &Window| old.window.cycle == new.cycle;
+        for same in [same_id as fn(&Meter, &Window) -> bool, same_cycle] {
+            for (window, kept) in windows.iter().zip(&mut kept) {
+                let found =
+                    |old: &&mut Option<Meter>| old.as_ref().is_some_and(|o| same(o, window));
+                if kept.is_none() {
+                    *kept = old.iter_mut().find(found).and_then(Option::take);
+                }
+            }
+        }
+        let mut renamed = old.iter().any(Option::is_some);
+        let next = self.next;
+        self.meters = windows
+            .into_iter()
+            .zip(kept)
+            .map(|(window, kept)| match kept {
+                Some(mut meter) => {
+                    if meter.become_window(window, now) {
+                        meter.id = new_id();
+                        renamed = true;
+                    }
+                    meter
+                }
+                None => {
+                    renamed = true;
+                    Meter::new(window, new_id(), next, now)
+                }
+            })
+            .collect();
+        renamed
+    }
+
+    /// Counts from zero under new ids, because the operator said so. What is in flight stays
+    /// held; what was committed before is forgotten, and its settling will not be counted.
+    pub(super) fn reset(&mut self, ids: &[u64], now: UnixMillis) {
+        self.roll(now);
+        self.resets += 1;
+        for (meter, id) in self.meters.iter_mut().zip(ids) {
+            meter.reset(*id, now);
+        }
+    }
+
+    /// Whether one request of this cost would be admitted.
+    pub(super) fn admit(&self, cost: Cost, now: UnixMillis) -> Result<(), Exhausted> {
+        let amount = cost.at_most(ESTIMATE_MAX).of_one();
+        let mut worst: Option<(Lack, Room)> = None;
+        let mut note = |lack: Lack, room: Room| {
+            if worst.is_none_or(|(_, known)| known < room) {
+                worst = Some((lack, room));
+            }
+        };
+        for meter in &self.meters {
+            if let Some((unit, room)) = meter.room(amount) {
+                note(Lack::Room(unit), room);
+            }
+        }
+        match self.limits.max_concurrent {
+            Some(0) => note(Lack::Place, Room::Spent(NEVER)),
+            Some(most) if self.open >= most => note(Lack::Place, Room::Held),
+            _ => {}
+        }
+        if let Some((unit, until)) = self.learned.lacking(amount, now) {
+            // The next answer may say that there is more.
+            let room = match self.waiting[unit] {
+                0 => Room::Spent(until),
+                _ => Room::Held,
+            };
+            note(Lack::Allowance(unit), room);
+        }
+        // What is spent for good is the reason that matters to the caller.
+        let Some((lack, room)) = worst else {
+            return Ok(());
+        };
+        let (lack, resets_at) = match room {
+            Room::Unasked => (Lack::Lease, None),
+            Room::Spent(at) => (lack, Some(at).filter(|at| *at != NEVER)),
+            Room::Held | Room::Free => (lack, self.first_reset()),
+        };
+        Err(Exhausted {
+            lack,
+            resets_at,
+            temporary: matches!(room, Room::Held | Room::Unasked),
+        })
+    }
+
+    /// When the first window returns to zero.
+    fn first_reset(&self) -> Option<UnixMillis> {
+        let resets = self.meters.iter().filter_map(Meter::next_reset);
+        resets.min()
+    }
+
+    /// Holds one request that is admitted.
+    pub(super) fn take(&mut self, cost: Cost) -> Hold {
+        let amount = cost.at_most(ESTIMATE_MAX).of_one();
+        for meter in &mut self.meters {
+            meter.take(amount);
+        }
+        self.learned.take(amount);
+        self.waiting = self.waiting.plus(amount);
+        self.open += 1;
+        let number = self.next;
+        self.next += 1;
+        Hold {
+            number,
+            amount,
+            counted: None,
+        }
+    }
+
+    /// Turns what is held into what is used.
+    pub(super) fn commit(&mut self, hold: &mut Hold, now: UnixMillis) -> Tallies {
+        let mut tallies = Tallies::new();
+        if hold.counted.is_some() {
+            return tallies;
+        }
+        hold.counted = Some(Counted {
+            at: now,
+            resets: self.resets,
+        });
+        self.waiting = self.waiting.minus(hold.amount);
+        self.pace.count(hold.amount);
+        for meter in self.meters.iter_mut().filter(|meter| meter.has(hold)) {
+            meter.give_back(hold.amount);
+            meter.unsettled = meter.unsettled.plus(hold.tokens());
+            tallies.push(meter.count(hold.amount, now));
+        }
+        tallies
+    }
+
+    /// Ends a reservation with what it really cost.
+    pub(super) fn settle(&mut self, hold: &Hold, cost: Cost, now: UnixMillis) -> Tallies {
+        let mut tallies = Tallies::new();
+        let is = cost.of_one();
+        self.end(hold);
+        match &hold.counted {
+            None => {
+                self.pace.count(is);
+                for meter in self.meters.iter_mut().filter(|meter| meter.has(hold)) {
+                    tallies.push(meter.count(is, now));
+                }
+            }
+            Some(counted) if counted.resets == self.resets && is != hold.amount => {
+                self.pace.correct(hold.tokens(), cost.of_none());
+                let was = hold.tokens();
+                for meter in self.meters.iter_mut().filter(|meter| meter.has(hold)) {
+                    tallies.extend(meter.correct(counted, was, cost.of_none()));
+                }
+            }
+            Some(_) => {}
+        }
+        tallies
+    }
+
+    /// Ends a reservation without a number: uncounted if it was not committed, else as estimated.
+    pub(super) fn end(&mut self, hold: &Hold) {
+        self.open = self.open.saturating_sub(1);
+        if hold.counted.is_none() {
+            self.waiting = self.waiting.minus(hold.amount);
+        }
+        for meter in self.meters.iter_mut().filter(|meter| meter.has(hold)) {
+            meter.in_flight = meter.in_flight.saturating_sub(1);
+            match &hold.counted {
+                None => meter.give_back(hold.amount),
+                Some(counted) if counted.resets == self.resets => {
+                    meter.unsettled = meter.unsettled.minus(hold.tokens());
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Takes over what the provider says with the answer to `hold`.
+    pub(super) fn learn(&mut self, said: &[Allowance], hold: &Hold, now: UnixMillis) {
+        let own = match hold.counted {
+            None => hold.amount,
+            Some(_) => Amount::default(),
+        };
+        self.learned.learn(said, self.waiting.minus(own), now);
+    }
+
+    /// How much is left of the scarcest window, by how much time is left to use it: 1 is on schedule.
+    pub(super) fn headroom(&self, now: UnixMillis) -> f64 {
+        let least = self.meters.iter().map(|meter| meter.headroom(now));
+        let least = least.fold(f64::INFINITY, f64::min);
+        // What is unlimited is neither ahead of its schedule nor behind it.
+        if least.is_finite() { least } else { 1.0 }
+    }
+
+    /// How often what is stored has changed.
+    pub(super) fn version(&self) -> u64 {
+        self.meters.iter().map(|meter| meter.version).sum()
+    }
+
+    pub(super) fn stored(&self) -> Vec<Stored> {
+        self.meters.iter().map(Stored::of).collect()
+    }
+
+    pub(super) fn standing(&self, now: UnixMillis) -> Standing {
+        let learned = self.learned.told(now);
+        Standing {
+            windows: self
+                .meters
+                .iter()
+                .map(|meter| self.window_standing(meter, now))
+                .collect(),
+            open: self.open,
+            max_concurrent: self.limits.max_concurrent,
+            learned: learned
+                .map(|(unit, span, limit, left, until)| LearnedStanding {
+                    unit,
+                    span,
+                    limit,
+                    left,
+                    until,
+                })
+                .collect(),
+        }
+    }
+
+    fn window_standing(&self, meter: &Meter, now: UnixMillis) -> WindowStanding {
+        let others = meter.share.unwrap_or_default();
+        let used = meter.used().plus(others.others_used);
+        let cycle = &meter.window.cycle;
+        let mut left = meter.window.caps.0;
+        for (cap, used) in left.iter_mut().zip(used.0) {
+            *cap = cap.map(|cap| cap.saturating_sub(used));
+        }
+        let rolling = matches!(cycle, Cycle::Rolling(_));
+        let next_reset = meter.next_reset();
+        WindowStanding {
+            window: meter.window.clone(),
+            used,
+            held: meter.held,
+            in_flight: meter.in_flight,
+            last_reset: meter.last_reset,
+            next_reset,
+            forecast: self
+                .pace
+                .forecast(left, cycle.length(), next_reset, rolling, now),
+        }
+    }
+}
+
+impl Hold {
+    /// What it holds, but for the request itself: that is final once it is committed.
+    fn tokens(&self) -> Amount {
+        let mut tokens = self.amount;
+        tokens[Unit::Requests] = 0;
+        tokens
+    }
+}
+
+impl Stored {
+    fn of(meter: &Meter) -> Stored {
+        let (start, used, slots) = match &meter.used {
+            Used::Period { start, used, .. } => (*start, *used, Vec::new()),
+            Used::Slots(slots) => (meter.start(), slots.sum(), slots.iter().copied().collect()),
+        };
+        Stored {
+            window: meter.window.clone(),
+            id: meter.id,
+            version: meter.version,
+            start,
+            used,
+            slots,
+            last_reset: meter.last_reset,
+        }
+    }
+
+    fn meter(&self, now: UnixMillis) -> Meter {
+        let mut meter = Meter::new(self.window.clone(), self.id, 0, now);
+        meter.version = self.version;
+        meter.last_reset = self.last_reset;
+        match &mut meter.used {
+            Used::Period { start, end, used } => {
+                *start = self.start;
+                // Whether that period is over is seen when it rolls.
+                *end = UnixMillis(i64::MIN);
+                *used = self.used;
+            }
+            Used::Slots(slots) => {
+                for (start, amount) in &self.slots {
+                    slots.restore(*start, *amount);
+                }
+            }
+        }
+        meter
+    }
+}
+
+impl Standing {
+    /// The longest window: what it says is what people mean by a provider's usage.
+    pub fn main(&self) -> Option<&WindowStanding> {
+        self.windows.first()
+    }
+}
