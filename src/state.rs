@@ -303,6 +303,8 @@ fn route(model: Model, old: Option<&Route>, quotas: &Quotas, now: UnixMillis) ->
         model: model.name,
         aliases: model.aliases,
         hidden: model.hidden,
+        strategy: model.strategy,
+        queue: old.map_or_else(Arc::default, |old| old.queue.clone()),
         tiers,
         disabled,
     }

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::candidate::Candidate;
 use super::route::Route;
+use super::strategy::Strategy;
 use crate::chat::{Failure, FailureKind};
 use crate::clock::UnixMillis;
-use crate::quota::Exhausted;
+use crate::quota::{Exhausted, Lack};
 
 /// The candidates of one request, tier by tier. A tier is left only when each of its members was tried
 /// or cannot serve; the resting one that recovers first is tried when nobody else is left.
@@ -20,6 +23,10 @@ pub struct Plan<'a> {
     resting: Vec<(UnixMillis, &'a Arc<Candidate>)>,
     /// Whether one of those was offered.
     disturbed: bool,
+    /// Those that were offered and not sent back: none is tried twice.
+    tried: SmallVec<[&'a Arc<Candidate>; 4]>,
+    /// Those that would be tried if they had room.
+    full: Vec<&'a Arc<Candidate>>,
     /// A provider of this window said the prompt is too long, so none with a smaller one is asked.
     outgrown: Option<u64>,
     refusals: Refusals,
@@ -49,6 +56,8 @@ impl<'a> Plan<'a> {
             next: 0,
             resting: Vec::new(),
             disturbed: false,
+            tried: SmallVec::new(),
+            full: Vec::new(),
             outgrown: None,
             refusals: Refusals::default(),
         }
@@ -56,6 +65,12 @@ impl<'a> Plan<'a> {
 
     /// The next candidate to try.
     pub fn next(&mut self, now: UnixMillis) -> Option<&'a Arc<Candidate>> {
+        let next = self.find(now)?;
+        self.tried.push(next);
+        Some(next)
+    }
+
+    fn find(&mut self, now: UnixMillis) -> Option<&'a Arc<Candidate>> {
         loop {
             while let Some(&member) = self.order.get(self.next) {
                 self.next += 1;
@@ -100,20 +115,32 @@ impl<'a> Plan<'a> {
             }
         }
         tier.wheel.order(&mut order);
+        if self.route.strategy == Strategy::Quota {
+            by_headroom(&mut order, &tier.candidates, now);
+        }
         self.order = order;
         true
     }
 
     /// Whether a candidate may serve now; if not, notes why.
     fn admits(&mut self, candidate: &'a Arc<Candidate>, now: UnixMillis) -> bool {
+        if self.tried.iter().any(|tried| Arc::ptr_eq(tried, candidate)) {
+            return false;
+        }
         if !candidate.fits(self.prompt_tokens) {
             let window = candidate.provider.max_context_length;
             self.refusals.window = self.refusals.window.max(window);
             return false;
         }
-        if let Err(exhausted) = candidate.account.peek(now) {
-            self.refusals.note(&exhausted);
-            return false;
+        match candidate.account.peek(now) {
+            Ok(()) => {}
+            // Only who asks others for their room knows whether there is some.
+            Err(exhausted) if exhausted.lack == Lack::Lease => {}
+            Err(exhausted) => {
+                self.refusals.note(&exhausted);
+                self.full.push(candidate);
+                return false;
+            }
         }
         if let Some(until) = candidate.health.resting_until(now) {
             self.resting.push((until, candidate));
@@ -125,7 +152,27 @@ impl<'a> Plan<'a> {
     /// The candidate offered last had no room after all, so it was not tried.
     pub fn send_back(&mut self, exhausted: &Exhausted) {
         self.disturbed = false;
+        self.full.extend(self.tried.pop());
         self.refusals.note(exhausted);
+    }
+
+    /// Those that were passed over for lack of room alone.
+    pub fn full(&self) -> &[&'a Arc<Candidate>] {
+        &self.full
+    }
+
+    /// Begins again with those that were not tried: there may be room now.
+    pub fn reopen(&mut self) {
+        self.tier = 0;
+        self.next = 0;
+        self.order.clear();
+        self.resting.clear();
+        self.disturbed = false;
+        self.full.clear();
+        self.refusals = Refusals {
+            window: self.refusals.window,
+            ..Refusals::default()
+        };
     }
 
     /// A candidate failed. One that finds the prompt too long rules out those with no larger window.
@@ -138,6 +185,26 @@ impl<'a> Plan<'a> {
     /// Why candidates were passed over, so far.
     pub fn refusals(&self) -> &Refusals {
         &self.refusals
+    }
+}
+
+/// Puts those first whose quota would be left over otherwise; who has no weight still serves last.
+fn by_headroom(order: &mut [usize], candidates: &[Arc<Candidate>], now: UnixMillis) {
+    if order.len() < 2 {
+        return;
+    }
+    let mut ranked: SmallVec<[(bool, f64, usize); 8]> = order
+        .iter()
+        .map(|&member| {
+            let candidate = &candidates[member];
+            let headroom = candidate.account.headroom(now);
+            (candidate.provider.weight == 0, -headroom, member)
+        })
+        .collect();
+    // Stable: among equals the turns decide.
+    ranked.sort_by(|one, other| one.0.cmp(&other.0).then(one.1.total_cmp(&other.1)));
+    for (place, (_, _, member)) in order.iter_mut().zip(ranked) {
+        *place = member;
     }
 }
 

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::candidate::Candidate;
+use super::queue::Queue;
+use super::strategy::Strategy;
 use super::wheel::Wheel;
 use crate::chat::{Failure, FailureKind, Side};
 
@@ -28,6 +30,10 @@ pub struct Route {
     pub aliases: Vec<String>,
     /// Whether lists of models leave it out.
     pub hidden: bool,
+    /// How the members of a tier are put in order.
+    pub strategy: Strategy,
+    /// Those who wait for room.
+    pub queue: Arc<Queue>,
     /// Smallest priority first.
     pub tiers: Vec<Tier>,
     /// Those that are switched off, for people to see.
@@ -170,7 +176,10 @@ impl Route {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::{Route, Routes};
+    use crate::routing::Strategy;
 
     fn routes(names: &[&str]) -> Routes {
         let routes = names
@@ -179,6 +188,8 @@ mod tests {
                 model: (*name).to_owned(),
                 aliases: vec![format!("{name}-alias")],
                 hidden: false,
+                strategy: Strategy::default(),
+                queue: Arc::default(),
                 tiers: Vec::new(),
                 disabled: Vec::new(),
             })
