@@ -11,6 +11,7 @@ pub mod openai;
 mod responses;
 pub mod sse;
 
+mod allowance;
 mod bridge;
 mod call;
 mod codec;
@@ -28,6 +29,7 @@ mod seen;
 mod signature;
 mod tree;
 
+pub use allowance::{allowances, tells_allowance};
 pub use bridge::{Bridge, Errand, Whole, count_answer, count_errand};
 pub use call::{Call, Opening, Shape};
 pub use codec::{Addressee, Decoder, Encoder, Outbound, Reply};
