@@ -13,6 +13,9 @@ use crate::chat::{Failure, FailureKind, KEY_REFUSED, Side, Verbatim};
 /// Longest message that we take over from a provider, in characters.
 const MESSAGE_MAX: usize = 500;
 
+/// What OpenAI and Anthropic call an account that is out of money.
+const UNPAID: [&str; 2] = ["insufficient_quota", "billing_error"];
+
 /// The longest `type` or `code` of an error that is a word and no text.
 const WORD_MAX: usize = 64;
 
@@ -88,6 +91,8 @@ fn classify(status: u16, error: &Value, message: Option<&str>) -> (FailureKind, 
         401 => (Kind::Unauthenticated, Side::Upstream),
         402 => (Kind::QuotaExhausted, Side::Upstream),
         403 => (Kind::Forbidden, Side::Upstream),
+        // OpenAI's way of saying that the account is out of money; no pause helps.
+        429 if means_unpaid(error) => (Kind::QuotaExhausted, Side::Upstream),
         429 => (Kind::RateLimited, Side::Upstream),
         404 if means_no_such_model(code, error["type"].as_str().unwrap_or_default(), &lower) => {
             (Kind::UnknownModel, Side::Upstream)
@@ -108,6 +113,17 @@ fn classify(status: u16, error: &Value, message: Option<&str>) -> (FailureKind, 
     }
 }
 
+/// Whether an error says by a word, or by a number that its status is not, that the account is out of money.
+fn means_unpaid(error: &Value) -> bool {
+    ["code", "type", "status"].iter().any(|name| {
+        let said = &error[*name];
+        said.as_u64() == Some(402)
+            || said
+                .as_str()
+                .is_some_and(|word| word == "402" || UNPAID.contains(&word))
+    })
+}
+
 /// The HTTP status that an error should have come with: OpenRouter and Google write it into the error,
 /// for others the words of OpenAI, Anthropic and Google say it.
 fn told_status(error: &Value) -> Option<u16> {
@@ -119,7 +135,7 @@ fn told_status(error: &Value) -> Option<u16> {
             .filter(|status| (400..=599).contains(status))
     };
     let word = |name: &str| match error[name].as_str()? {
-        "insufficient_quota" | "billing_error" => Some(402),
+        word if UNPAID.contains(&word) => Some(402),
         "rate_limit_exceeded" | "rate_limit_error" | "RESOURCE_EXHAUSTED" => Some(429),
         "invalid_api_key" | "authentication_error" | "UNAUTHENTICATED" => Some(401),
         "permission_error" | "PERMISSION_DENIED" => Some(403),

@@ -185,6 +185,30 @@ fn statuses_and_texts_are_understood() {
         (402, "{}", Kind::QuotaExhausted, Upstream),
         (403, "{}", Kind::Forbidden, Upstream),
         (429, "{}", Kind::RateLimited, Upstream),
+        (
+            429,
+            r#"{"error":{"message":"You exceeded your current quota, please check your plan and billing details.","type":"insufficient_quota","param":null,"code":"insufficient_quota"}}"#,
+            Kind::QuotaExhausted,
+            Upstream,
+        ),
+        (
+            429,
+            r#"{"error":{"message":"no","type":"insufficient_quota","code":429}}"#,
+            Kind::QuotaExhausted,
+            Upstream,
+        ),
+        (
+            429,
+            r#"{"error":{"message":"Insufficient credits","code":402}}"#,
+            Kind::QuotaExhausted,
+            Upstream,
+        ),
+        (
+            429,
+            r#"{"error":{"code":429,"message":"You exceeded your current quota","status":"RESOURCE_EXHAUSTED"}}"#,
+            Kind::RateLimited,
+            Upstream,
+        ),
         (404, no_model, Kind::UnknownModel, Upstream),
         (
             404,
@@ -356,6 +380,12 @@ fn an_error_inside_an_answer_says_what_it_is() {
         ),
         (
             r#"{"error":{"message":"pay","type":"insufficient_quota"}}"#,
+            Kind::QuotaExhausted,
+            Upstream,
+            "pay",
+        ),
+        (
+            r#"{"error":{"message":"pay","code":429,"type":"insufficient_quota"}}"#,
             Kind::QuotaExhausted,
             Upstream,
             "pay",
