@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::Span;
 use crate::clock::UnixMillis;
 
 /// The nature of a failure. A dialect turns it into a status and an error object.
@@ -91,6 +92,8 @@ pub struct Failure {
     pub param: Option<Box<str>>,
     /// When trying again may help.
     pub retry_after: Option<Duration>,
+    /// Which window of its own quota a provider said is spent.
+    pub spent: Option<Span>,
     /// When a spent quota resets.
     pub resets_at: Option<UnixMillis>,
     /// The upstream's answer, when it was one.
@@ -107,6 +110,7 @@ impl Failure {
             label: None,
             param: None,
             retry_after: None,
+            spent: None,
             resets_at: None,
             verbatim: None,
         }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::chat::{Failure, FailureKind, KEY_REFUSED, Side, Verbatim};
+use super::spent::spent_window;
+use crate::chat::{Failure, FailureKind, KEY_REFUSED, Side, Span, Verbatim};
 
 /// Longest message that we take over from a provider, in characters.
 const MESSAGE_MAX: usize = 500;
@@ -33,6 +34,7 @@ pub fn decode(
     let error = inner(&said);
     let message = message(&said);
     let (kind, side) = classify(status, error, message.as_deref());
+    let spent = spent(kind, error, message.as_deref());
     // Without a text of the provider the message is as good as a label.
     let label = message
         .as_ref()
@@ -49,6 +51,7 @@ pub fn decode(
         failure.param = error["param"].as_str().map(Box::from);
     }
     failure.retry_after = retry_after.or_else(|| retry_delay(error));
+    failure.spent = spent;
     failure.verbatim = Some(Box::new(Verbatim {
         status,
         content_type: content_type.map(str::to_owned),
@@ -70,6 +73,7 @@ pub(crate) fn reported(document: &[u8]) -> Failure {
         Some((kind, Side::Upstream)) => (kind, Side::Upstream),
         _ => (FailureKind::BadUpstream, Side::Upstream),
     };
+    let spent = spent(kind, error, message.as_deref());
     let message = match message {
         _ if kind.is_of_key() => KEY_REFUSED.to_owned(),
         Some(message) => message,
@@ -78,6 +82,7 @@ pub(crate) fn reported(document: &[u8]) -> Failure {
     let mut failure = Failure::new(kind, side, message);
     failure.label = (!helps_operators(kind)).then(|| label(UNEXPLAINED, error));
     failure.retry_after = retry_delay(error);
+    failure.spent = spent;
     failure
 }
 
@@ -111,6 +116,13 @@ fn classify(status: u16, error: &Value, message: Option<&str>) -> (FailureKind, 
         400..=499 => (Kind::InvalidRequest, Side::Client),
         _ => (Kind::BadUpstream, Side::Upstream),
     }
+}
+
+/// Which window of the provider's quota is spent, for an error that is about that at all.
+fn spent(kind: FailureKind, error: &Value, message: Option<&str>) -> Option<Span> {
+    use FailureKind as Kind;
+    let is_refusal = matches!(kind, Kind::RateLimited | Kind::QuotaExhausted);
+    is_refusal.then(|| spent_window(error, message)).flatten()
 }
 
 /// Whether an error says by a word, or by a number that its status is not, that the account is out of money.

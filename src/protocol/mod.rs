@@ -27,6 +27,7 @@ mod relay;
 mod run;
 mod seen;
 mod signature;
+mod spent;
 mod tree;
 
 pub use allowance::{allowances, tells_allowance};

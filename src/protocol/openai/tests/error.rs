@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::chat::{FailureKind, Side};
+use crate::chat::{FailureKind, Side, Span};
 use crate::clock::UnixMillis;
 use crate::protocol::error::{decode, reported};
 
@@ -353,6 +353,33 @@ fn headers_tell_when_to_retry_and_else_the_body() {
     assert_eq!(failure.retry_after, told);
     let absurd = r#"{"error":{"details":[{"retryDelay":"-1s"}]}}"#;
     assert_eq!(decoded(429, absurd).retry_after, None);
+}
+
+#[test]
+fn a_refusal_says_which_window_is_spent() {
+    let google = r#"[{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","message":"quota","details":[{"violations":[{"quotaId":"GenerateRequestsPerMinutePerProjectPerModel-FreeTier"},{"quotaId":"GenerateRequestsPerDayPerProjectPerModel-FreeTier"}]},{"retryDelay":"17s"}]}}]"#;
+    let groq = r#"{"error":{"message":"Rate limit reached on tokens per minute (TPM)","type":"tokens","code":"rate_limit_exceeded"}}"#;
+    let openrouter =
+        r#"{"error":{"message":"Rate limit exceeded: free-models-per-day","code":429}}"#;
+    for (body, expected) in [
+        (google, Some(Span::Day)),
+        (groq, Some(Span::Minute)),
+        (openrouter, Some(Span::Day)),
+        (r#"{"error":{"message":"slow down","code":429}}"#, None),
+    ] {
+        let failure = decoded(429, body);
+        assert_eq!(failure.spent, expected, "{body}");
+        assert_eq!(reported(body.as_bytes()).spent, expected, "{body}");
+    }
+    // The window ends later than the provider thinks it may be asked again.
+    assert_eq!(
+        decoded(429, google).retry_after,
+        Some(Duration::from_secs(17))
+    );
+    // Who complains about something else spent nothing.
+    assert_eq!(decoded(400, groq).spent, Some(Span::Minute));
+    assert_eq!(decoded(400, openrouter).spent, None);
+    assert_eq!(decoded(500, google).spent, None);
 }
 
 #[test]
