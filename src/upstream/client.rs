@@ -21,9 +21,9 @@ use super::dial::Dialer;
 use super::outgoing::{Outgoing, Sent};
 use super::retry_after::retry_after;
 use super::wire::Stale;
-use crate::chat::{Failure, FailureKind, Side};
+use crate::chat::{Allowance, Failure, FailureKind, Side};
 use crate::clock::UnixMillis;
-use crate::protocol::Endpoint;
+use crate::protocol::{Endpoint, allowances, tells_allowance};
 use crate::routing::{Dial, Target};
 
 /// Idle upstream connections are kept this long; common servers keep theirs for 5 s to 75 s, and one
@@ -276,6 +276,16 @@ impl Response {
         )
     }
 
+    /// What the provider says of its own limits.
+    pub fn allowances(&self, now: UnixMillis) -> Vec<Allowance> {
+        let headers = self.inner.headers().iter();
+        // Few headers are about that, and few values are worth checking for being text.
+        let concerned = headers.filter(|(name, _)| tells_allowance(name.as_str()));
+        let readable =
+            concerned.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+        allowances(readable, now)
+    }
+
     /// Whether the answer declared its length, so that an early end can be told from the end.
     fn is_delimited(&self) -> bool {
         let headers = self.inner.headers();
@@ -439,5 +449,42 @@ fn explain(error: SendRequestError) -> Failure {
             Failure::upstream(format!("the answer is not HTTP: {error}"))
         }
         other => Failure::upstream(format!("the exchange failed: {other}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use awc::test::TestResponse;
+
+    use super::Response;
+    use crate::chat::{Span, Unit};
+    use crate::clock::UnixMillis;
+
+    #[test]
+    fn the_headers_of_an_answer_tell_the_providers_limits() {
+        let answering = |headers: &[(&'static str, &'static [u8])]| {
+            let mut inner = TestResponse::default();
+            for header in headers {
+                inner = inner.insert_header(*header);
+            }
+            Response {
+                inner: inner.finish(),
+                peeked: None,
+                ended: false,
+            }
+        };
+        let now = UnixMillis::from_secs(1_795_170_615);
+        let limited = answering(&[
+            ("Content-Type", b"application/json"),
+            ("X-RateLimit-Limit-Requests-Day", b"100"),
+            ("X-RateLimit-Remaining-Requests-Day", b"7"),
+            ("X-RateLimit-Remaining-Tokens", b"\xff"),
+        ]);
+        let told = limited.allowances(now);
+        assert_eq!(told.len(), 1);
+        assert_eq!((told[0].unit, told[0].remaining), (Unit::Requests, 7));
+        assert_eq!(told[0].span, Some(Span::Day));
+        let silent = answering(&[("Content-Type", b"application/json")]);
+        assert_eq!(silent.allowances(now), []);
     }
 }
