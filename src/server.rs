@@ -84,7 +84,7 @@ pub async fn serve(settings: Settings, ready: impl FnOnce(SocketAddr)) -> Result
     for warning in &config.warnings {
         log::warn!("{warning}");
     }
-    let keyed = config.global.api_key.is_some();
+    let keyed = config.global.api_key.is_some() || !config.global.clients.is_empty();
     let door = Door {
         host: settings.host.clone().unwrap_or_else(|| default_host(keyed)),
         chosen: settings.host.is_some(),

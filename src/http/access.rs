@@ -1,13 +1,15 @@
 //! Who may come in: one function for every protocol and every route.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, ORIGIN};
 
 use crate::chat::{Failure, FailureKind, Side};
+use crate::clock;
 use crate::secret::KeyDigest;
-use crate::state::Snapshot;
+use crate::state::{Caller, Snapshot};
 
 /// What a browser says of the page that makes a request.
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -38,31 +40,45 @@ pub(super) fn admit(
     request: &HttpRequest,
     snapshot: &Snapshot,
     door: &Door,
-) -> Result<(), Failure> {
+) -> Result<Option<Arc<Caller>>, Failure> {
     let headers = request.headers();
     let key = match access {
-        Access::Open => return Ok(()),
+        Access::Open => return Ok(None),
         Access::Client => &snapshot.client_key,
         Access::Admin => &snapshot.admin_key,
     };
-    if let Some(key) = key {
-        return check(
-            key,
-            headers,
-            in_query(request.path(), request.query_string()),
-        );
+    if snapshot.is_keyed() || key.is_some() {
+        let in_query = in_query(request.path(), request.query_string());
+        let presented = presented(headers, in_query).unwrap_or_default();
+        if access == Access::Admin && key.is_none() {
+            return Err(closed());
+        }
+        return check(key.as_ref(), presented, |presented| match access {
+            Access::Client => snapshot.callers.find(presented, clock::now()).cloned(),
+            Access::Open | Access::Admin => None,
+        });
     }
     check_peer(request.peer_addr(), door)?;
     match access {
-        Access::Admin => check_origin(headers, &door.host),
-        _ => check_site(headers, &door.host),
+        Access::Admin => check_origin(headers, &door.host)?,
+        _ => check_site(headers, &door.host)?,
     }
+    Ok(None)
 }
 
-/// Missing, wrong, empty, differently cased: one and the same answer.
-fn check(key: &KeyDigest, headers: &HeaderMap, in_query: Option<&str>) -> Result<(), Failure> {
-    if key.matches(presented(headers, in_query).unwrap_or_default()) {
-        return Ok(());
+/// Whose key was presented: `None` for the one that all may share. Missing, wrong, empty, differently cased,
+/// expired: one and the same answer.
+fn check<C>(
+    key: Option<&KeyDigest>,
+    presented: &str,
+    find: impl FnOnce(&KeyDigest) -> Option<C>,
+) -> Result<Option<C>, Failure> {
+    let presented = KeyDigest::of(presented);
+    if key.is_some_and(|key| *key == presented) {
+        return Ok(None);
+    }
+    if let Some(caller) = find(&presented) {
+        return Ok(Some(caller));
     }
     let message = "missing or wrong API key; send it as `Authorization: Bearer <key>`";
     Err(Failure::new(
@@ -70,6 +86,12 @@ fn check(key: &KeyDigest, headers: &HeaderMap, in_query: Option<&str>) -> Result
         Side::Client,
         message,
     ))
+}
+
+/// Whoever has a key of its own must not be an operator by that.
+fn closed() -> Failure {
+    let message = "/admin is closed: `_global.api_keys` is set, and neither admin_key nor api_key";
+    Failure::new(FailureKind::Forbidden, Side::Client, message)
 }
 
 /// The key that a client sent, in whichever header its dialect has for it; the first present wins.
@@ -164,7 +186,7 @@ fn is_local_name(host: &str, own_host: &str) -> bool {
 mod tests {
     use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 
-    use super::{Door, check, check_origin, check_peer, check_site, in_query};
+    use super::{Door, check, check_origin, check_peer, check_site, in_query, presented};
     use crate::secret::KeyDigest;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -182,6 +204,10 @@ mod tests {
     #[test]
     fn the_key_is_taken_from_any_dialects_header() {
         let key = KeyDigest::of("sk-1");
+        let let_in = |headers: &HeaderMap, in_query: Option<&str>| {
+            let presented = presented(headers, in_query).unwrap_or_default();
+            check(Some(&key), presented, |_| None::<()>).is_ok()
+        };
         for (name, value, let_in) in [
             ("authorization", "Bearer sk-1", true),
             ("authorization", "bearer sk-1", true),
@@ -194,17 +220,17 @@ mod tests {
             ("authorization", "Bearer ", false),
             ("x-api-key", "", false),
         ] {
-            let found = check(&key, &headers(&[(name, value)]), None).is_ok();
+            let found = let_in(&headers(&[(name, value)]), None);
             assert_eq!(found, let_in, "{name}: {value}");
         }
-        assert!(check(&key, &headers(&[]), None).is_err());
+        assert!(!let_in(&headers(&[]), None));
         for (path, query, let_in) in [
             ("/v1beta/models/m:generateContent", "alt=sse&key=sk-1", true),
             ("/v1/models", "key=sk-1", true),
             ("/v1/models", "key=sk-2", false),
             ("/v1/chat/completions", "key=sk-1", false),
         ] {
-            let found = check(&key, &headers(&[]), in_query(path, query)).is_ok();
+            let found = let_in(&headers(&[]), in_query(path, query));
             assert_eq!(found, let_in, "{path}?{query}");
         }
     }

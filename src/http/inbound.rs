@@ -11,8 +11,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use futures_util::{FutureExt as _, Stream, StreamExt as _};
 use tokio::time::timeout;
 
-use super::error;
 use super::visit::Visit;
+use super::{allowance, error};
 use crate::chat::{Failure, FailureKind, Side};
 use crate::protocol::{Call, Endpoint, Opening, Protocol};
 use crate::proxy::{self, Answer, AnswerBody, Media, Request, Served};
@@ -43,6 +43,7 @@ pub(crate) async fn serve(
     let Visit {
         worker,
         snapshot,
+        caller,
         request,
         payload,
         id,
@@ -50,6 +51,7 @@ pub(crate) async fn serve(
     log::debug!(request_id = &*id, path = endpoint.shown(); "Request received");
     let dialect = endpoint.protocol();
     let mut record = Record::begin(id.clone(), endpoint.shown(), snapshot.global.log_requests);
+    record.client = caller.as_ref().map(|caller| caller.name.clone());
     let query = without_key(request.query_string());
     let opening = Opening {
         endpoint,
@@ -67,7 +69,15 @@ pub(crate) async fn serve(
     let forwarded = forwarded(request.headers(), dialect);
     let version = request.version();
     let gateway = &worker.gateway;
-    let mut request = Request::new(gateway, &worker.client, snapshot, call, forwarded, record);
+    let mut request = Request::new(
+        gateway,
+        &worker.client,
+        snapshot,
+        caller,
+        call,
+        forwarded,
+        record,
+    );
     if endpoint.counts() {
         return match Box::pin(proxy::count(&mut request)).await {
             Ok(body) => Ok(json(body)),
@@ -81,6 +91,7 @@ pub(crate) async fn serve(
     match Box::pin(proxy::handle(&mut request)).await {
         Ok(answer) => {
             let mut response = response(answer, expose);
+            allowance::tell(response.headers_mut(), request.caller.as_deref(), dialect);
             if version < Version::HTTP_11 {
                 end_with_connection(&mut response);
             }
@@ -92,6 +103,7 @@ pub(crate) async fn serve(
                 None => failure,
             };
             let mut response = error::response(&failure, dialect, &id);
+            allowance::tell(response.headers_mut(), request.caller.as_deref(), dialect);
             // What a provider said about the client's mistake is its answer, too.
             if expose && failure.verbatim.is_some() {
                 name_provider(response.headers_mut(), request.asked.as_ref());

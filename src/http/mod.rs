@@ -4,6 +4,7 @@
 //! in [`proxy`](crate::proxy).
 
 mod access;
+mod allowance;
 mod error;
 pub(crate) mod gemini;
 pub(crate) mod health;

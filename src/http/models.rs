@@ -8,6 +8,7 @@ use super::speech;
 use super::visit::Visit;
 use crate::chat::Failure;
 use crate::protocol::Protocol;
+use crate::routing::Route;
 
 /// When a model was made: nobody knows when a provider's was, but clients require it.
 const CREATED: &str = "1970-01-01T00:00:00Z";
@@ -42,6 +43,7 @@ pub(crate) async fn list(visit: Visit) -> Result<HttpResponse, Failure> {
         .snapshot
         .routes
         .listed()
+        .filter(|route| may_use(&visit, &route.model, route))
         .map(|route| route.model.as_str())
         .collect();
     let models: Vec<Value> = names.iter().map(|name| model(name, shape)).collect();
@@ -58,13 +60,20 @@ pub(crate) async fn list(visit: Visit) -> Result<HttpResponse, Failure> {
     Ok(reply::json(200, &list))
 }
 
+/// Whether the caller may use a model. What one may not use, one need not see.
+fn may_use(visit: &Visit, asked: &str, route: &Route) -> bool {
+    let caller = visit.caller.as_ref();
+    caller.is_none_or(|caller| caller.may_use(asked, route))
+}
+
 /// `GET /v1/models/{model}`: whether one can be asked.
 pub(crate) async fn one(visit: Visit) -> Result<HttpResponse, Failure> {
     let request = &visit.request;
     let shape = speech::dialect(request);
     let asked = request.match_info().query("model");
     let asked = percent_encoding::percent_decode_str(asked).decode_utf8_lossy();
-    match visit.snapshot.routes.find(&asked) {
+    let found = visit.snapshot.routes.find(&asked);
+    match found.filter(|found| may_use(&visit, &asked, found.route)) {
         Some(_) => Ok(reply::json(200, &model(&asked, shape))),
         None => Err(visit.snapshot.routes.unknown(&asked)),
     }

@@ -12,7 +12,7 @@ use super::access::{self, Access, Door};
 use super::{error, reply, speech};
 use crate::chat::{Failure, FailureKind, Side};
 use crate::protocol::Protocol;
-use crate::state::{Gateway, Snapshot};
+use crate::state::{Caller, Gateway, Snapshot};
 use crate::upstream::Client;
 
 /// The longest path in the log, in characters.
@@ -34,6 +34,8 @@ pub(crate) struct Visit {
     pub(crate) worker: Rc<Worker>,
     /// The configuration it was judged by.
     pub(crate) snapshot: Arc<Snapshot>,
+    /// Who calls, if with a key of its own.
+    pub(crate) caller: Option<Arc<Caller>>,
     /// Its head.
     pub(crate) request: HttpRequest,
     /// Its body, unread.
@@ -88,13 +90,14 @@ where
         return HttpResponse::InternalServerError().finish();
     };
     let snapshot = worker.gateway.snapshot();
-    let keyed = snapshot.client_key.is_some();
+    let keyed = snapshot.is_keyed();
     let origin = access != Access::Admin && keyed && request.headers().contains_key(header::ORIGIN);
     let dialect = spoken.unwrap_or_else(|| speech::dialect(&request));
     let answered = match access::admit(access, &request, &snapshot, &worker.door) {
-        Ok(()) => {
+        Ok(caller) => {
             let visit = Visit {
                 worker,
+                caller,
                 snapshot,
                 request,
                 payload,
@@ -127,7 +130,7 @@ fn other_method(access: Access, methods: &'static [Method], request: &HttpReques
     let worker = request.app_data::<Rc<Worker>>();
     // A web page must not spend its visitor's quota where no key stands in the way.
     let cors = access != Access::Admin
-        && worker.is_some_and(|worker| worker.gateway.snapshot().client_key.is_some());
+        && worker.is_some_and(|worker| worker.gateway.snapshot().is_keyed());
     let mut response = if request.method() == Method::OPTIONS {
         reply::preflight(&allowed, cors)
     } else {

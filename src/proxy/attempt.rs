@@ -6,13 +6,15 @@ use super::answer::{Answer, AnswerBody};
 use super::exchange::{Attempt, Ready, once};
 use super::hold::{self, Hold};
 use super::outcome::{self, Next, Reason};
+use super::queue;
+use super::refusal;
 use super::request::Request;
 use super::stream::StreamBody;
 use crate::chat::{Failure, FailureKind, KEY_REFUSED, Usage};
 use crate::clock;
 use crate::protocol::{Bridge, Endpoint, Protocol, Shape, Whole, estimate_tokens};
 use crate::quota::Exhausted;
-use crate::routing::{self, Candidate};
+use crate::routing::{self, Candidate, Waited};
 use crate::telemetry::Outcome;
 use crate::upstream::{Sent, Unanswered};
 
@@ -49,10 +51,12 @@ pub(super) async fn serve(
     let mut fresh = false;
     loop {
         let sent = Sent::default();
-        let hold = match Hold::take(candidate, &request.call, sent.clone()) {
+        let hold = Hold::take(candidate, &request.call, sent.clone(), &mut request.charge);
+        let hold = match hold {
             Ok(hold) => hold,
             Err(exhausted) => return last.map_or(Tried::NoRoom(exhausted), Tried::Failed),
         };
+        queue::leave(request, Waited::Served);
         if !fresh {
             request.note_attempt(candidate, &model);
         }
@@ -61,6 +65,7 @@ pub(super) async fn serve(
         tokio::task::yield_now().await;
         let attempt = Attempt {
             candidate,
+            hold: &hold,
             bridge: &bridge,
             model: model.as_str(),
             shape,
@@ -76,13 +81,13 @@ pub(super) async fn serve(
             Err(Unanswered::Stale) => {
                 // Nobody's failure, and part of the same attempt. But the provider may have counted it, so
                 // the repeat takes room of its own.
-                hold.fail();
+                request.charge = hold.fail();
                 fresh = true;
                 continue;
             }
             Err(Unanswered::Failed(failure)) => failure,
         };
-        hold.fail();
+        request.charge = hold.fail();
         fresh = false;
         if failure.kind == FailureKind::Inexpressible {
             return Tried::Failed(failure); // nobody was asked
@@ -214,18 +219,7 @@ fn note_failure(
     if failure.side != crate::chat::Side::Client {
         candidate.health.failed(&failure.for_log(), now);
     }
-    if outcome::is_refusal(failure) {
-        let cooldown = candidate
-            .health
-            .refused(failure.retry_after, &failure.message, now);
-        log::warn!(
-            request_id = request.id(),
-            model = request.call.model.as_str(),
-            provider = name.as_str(),
-            until = cooldown.until.rfc3339();
-            "Provider is cooling down"
-        );
-    }
+    refusal::note(request, candidate, failure, now);
     if failures > 1 {
         request.tried.pop();
     }

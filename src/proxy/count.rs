@@ -31,6 +31,7 @@ pub async fn count(request: &mut Request<'_>) -> Result<Bytes, Failure> {
         .routes
         .find(&call.model)
         .ok_or_else(|| snapshot.routes.unknown(&call.model))?;
+    request.may_use(found.route)?;
     let can_tell = |candidate: &&std::sync::Arc<Candidate>| {
         candidate.provider.dialect.counts() && candidate.ineligible(now()).is_none()
     };

@@ -6,6 +6,7 @@ use actix_http::header::HeaderValue;
 use tokio::time::{timeout, timeout_at};
 
 use super::answer::Media;
+use super::hold::Hold;
 use super::redact;
 use super::request::Request;
 use super::stream::Opening;
@@ -38,6 +39,8 @@ pub(super) enum Ready {
 /// One candidate, and how it is asked.
 pub(super) struct Attempt<'a> {
     pub(super) candidate: &'a Candidate,
+    /// What it holds of the candidate's quota.
+    pub(super) hold: &'a Hold,
     pub(super) bridge: &'a Bridge<'a>,
     /// The model's name there.
     pub(super) model: &'a str,
@@ -88,6 +91,7 @@ async fn exchange(
             .unwrap_or_else(|_| Err(late(first_byte).into())),
         None => answer.await,
     }?;
+    attempt.hold.learn(&response.allowances(clock::now()));
     if !(200..300).contains(&response.status()) {
         return Err(Box::pin(refusal(response, bridge)).await.into());
     }

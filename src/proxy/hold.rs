@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::chat::Allowance;
 use crate::clock;
 use crate::protocol::Call;
 use crate::quota::{Cost, Count, Exhausted, Receipt, Reservation};
-use crate::routing::Candidate;
+use crate::routing::{ANSWER_TOKENS_DEFAULT, Candidate};
 use crate::upstream::Sent;
 
 /// A reservation that ends in exactly one way: failed, or settled. Dropped before that, the client has
@@ -13,68 +14,110 @@ use crate::upstream::Sent;
 /// usual length of an answer, which the provider may well have written.
 pub(super) struct Hold {
     reservation: Option<Reservation>,
+    /// What is held of the caller's own limits. It outlives a failed attempt.
+    callers: Option<Reservation>,
     /// What is charged if the client leaves before the answer.
     abandoned: Cost,
     count: Count,
     sent: Sent,
 }
 
+/// What was counted and has to be written: the provider's, and the caller's own.
+pub(super) type Receipts = [Option<Receipt>; 2];
+
 impl Hold {
-    /// Takes room for one attempt. `sent` will tell whether it has reached the provider.
+    /// Takes room for one attempt. `sent` will tell whether it has reached the provider. What the caller's
+    /// own limits hold for the request goes along with it.
     pub(super) fn take(
         candidate: &Arc<Candidate>,
         call: &Call,
         sent: Sent,
+        callers: &mut Option<Reservation>,
     ) -> Result<Hold, Exhausted> {
-        // Embeddings are numbers, which are not billed.
-        let embeds = call.endpoint.embeds();
-        let answer_max = if embeds { Some(0) } else { call.max_tokens };
-        let estimate = candidate.estimate(call.prompt_tokens, answer_max);
+        let estimate = estimate(candidate, call);
         let reservation = candidate.account.reserve(estimate, clock::now())?;
         Ok(Hold {
             reservation: Some(reservation),
-            abandoned: candidate.likely(call.prompt_tokens, answer_max),
+            callers: callers.take(),
+            abandoned: candidate.likely(call.prompt_tokens, answer_max(call)),
             count: candidate.provider.count,
             sent,
         })
     }
 
-    /// The attempt failed: the room is given back, unless this provider counts failures too.
-    pub(super) fn fail(mut self) {
+    /// The provider said with its answer what is left of its own limits.
+    pub(super) fn learn(&self, said: &[Allowance]) {
+        if let Some(reservation) = &self.reservation
+            && !said.is_empty()
+        {
+            reservation.learn(said, clock::now());
+        }
+    }
+
+    /// The attempt failed: the room is given back, unless this provider counts failures too. What is held
+    /// of the caller's own limits is for the next attempt.
+    pub(super) fn fail(mut self) -> Option<Reservation> {
         if let Some(reservation) = self.reservation.take()
             && self.count == Count::Attempts
             && self.sent.get()
         {
             reservation.settle(0, clock::now());
         }
+        self.callers.take()
     }
 
     /// The first byte is about to be released: from now on the request counts, whatever happens.
-    pub(super) fn commit(&mut self) -> Option<Receipt> {
-        let reservation = self.reservation.as_mut()?;
-        Some(reservation.commit(clock::now()))
+    pub(super) fn commit(&mut self) -> Receipts {
+        let now = clock::now();
+        [&mut self.reservation, &mut self.callers]
+            .map(|held| held.as_mut().map(|held| held.commit(now)))
     }
 
     /// The cost is known.
-    pub(super) fn settle(mut self, cost: Cost) -> Option<Receipt> {
-        let reservation = self.reservation.take()?;
-        Some(reservation.settle(cost, clock::now()))
+    pub(super) fn settle(mut self, cost: Cost) -> Receipts {
+        self.end(cost)
     }
+
+    fn end(&mut self, cost: Cost) -> Receipts {
+        let now = clock::now();
+        [self.reservation.take(), self.callers.take()]
+            .map(|held| held.map(|held| held.settle(cost, now)))
+    }
+}
+
+/// What is held for one request.
+pub(super) fn estimate(candidate: &Candidate, call: &Call) -> Cost {
+    candidate.estimate(call.prompt_tokens, answer_max(call))
+}
+
+/// The most tokens that an answer may have, where that is known.
+fn answer_max(call: &Call) -> Option<u64> {
+    // Embeddings are numbers, which are not billed.
+    match call.endpoint.embeds() {
+        true => Some(0),
+        false => call.max_tokens,
+    }
+}
+
+/// What is held of a caller's own limits for a request of which nobody knows yet who will serve it.
+pub(super) fn callers_estimate(call: &Call) -> Cost {
+    Cost::estimate(
+        call.prompt_tokens,
+        answer_max(call).unwrap_or(ANSWER_TOKENS_DEFAULT),
+    )
 }
 
 /// Returns when what was counted is written down. Waits for one turn of the event loop, so that answers
 /// which are ready at the same time share one system call.
-pub(super) async fn written(receipt: Option<Receipt>) {
+pub(super) async fn written(receipts: Receipts) {
     tokio::task::yield_now().await;
-    drop(receipt);
+    drop(receipts);
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        if let Some(reservation) = self.reservation.take()
-            && self.sent.get()
-        {
-            reservation.settle(self.abandoned, clock::now());
+        if self.sent.get() {
+            self.end(self.abandoned);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The way of one request. Read this first.
 //!
 //! [`handle`] tells the story; `attempt` asks one candidate, `exchange` is one exchange with it, `outcome`
-//! judges what follows from a failure, `hold` keeps the quota straight, `redact` keeps secrets in, `answer` and
+//! judges what follows from a failure, `refusal` what follows for who has no quota left, `hold` keeps the quota straight, `queue` waits for room, `redact` keeps secrets in, `answer` and
 //! `stream` carry what the client gets. `count` counts tokens without asking for an answer. Nothing here knows
 //! actix-web or JSON: the door is [`http`](crate::http), the dialects are in [`protocol`](crate::protocol).
 
@@ -11,7 +11,9 @@ mod count;
 mod exchange;
 mod hold;
 mod outcome;
+mod queue;
 mod redact;
+mod refusal;
 mod request;
 mod stream;
 
@@ -37,23 +39,33 @@ pub async fn handle(request: &mut Request<'_>) -> Result<Answer, Failure> {
         .routes
         .find(&call.model)
         .ok_or_else(|| snapshot.routes.unknown(&call.model))?;
+    request.charge_caller(found.route)?; // who calls may have limits of its own
     let mut plan = Plan::new(found.route, call.prompt_tokens);
     let mut last = None;
     request.gateway.retries.earn();
 
-    while let Some(candidate) = request.may_try_again().then(|| plan.next(now())).flatten() {
-        request.note_switch(candidate, last.as_ref());
-        match attempt::serve(request, candidate, found.rest.as_deref()).await {
-            Tried::Answered(answer) => return Ok(answer), // committed: no way back from here
-            Tried::NoRoom(exhausted) => plan.send_back(&exhausted),
-            Tried::Failed(failure) => {
-                if outcome::after(&failure) == Next::Stop {
-                    return Err(failure);
+    if !queue::behind_others(request, &found.route.queue).await {
+        return Err(outcome::waited_in_vain(&call.model));
+    }
+    loop {
+        while let Some(candidate) = request.may_try_again().then(|| plan.next(now())).flatten() {
+            request.note_switch(candidate, last.as_ref());
+            match attempt::serve(request, candidate, found.rest.as_deref()).await {
+                Tried::Answered(answer) => return Ok(answer), // committed: no way back from here
+                Tried::NoRoom(exhausted) => plan.send_back(&exhausted),
+                Tried::Failed(failure) => {
+                    if outcome::after(&failure) == Next::Stop {
+                        return Err(failure);
+                    }
+                    plan.note(candidate, &failure);
+                    last = Some(failure);
                 }
-                plan.note(candidate, &failure);
-                last = Some(failure);
             }
         }
+        if !queue::for_room(request, &found.route.queue, &plan).await {
+            break;
+        }
+        plan.reopen();
     }
     Err(outcome::verdict(
         &call.model,

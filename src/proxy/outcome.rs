@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::chat::{Failure, FailureKind, Side};
 use crate::clock::UnixMillis;
+use crate::quota::{Exhausted, Lack, Unit};
 use crate::routing::{LONGEST_PAUSE, Refusals};
 
 /// Quotas that reset within this time are worth waiting for.
@@ -118,22 +119,57 @@ fn exhausted(model: &str, refusals: &Refusals, now: UnixMillis) -> Failure {
         Some(wait) if wait <= SOON => Some(wait),
         _ => None,
     };
+    let said = format!("the quota of every provider of `{model}` is used up");
     if let Some(wait) = soon {
-        let message = format!("the quota of every provider of `{model}` is used up for the moment");
-        let mut failure = Failure::new(FailureKind::RateLimited, Side::Gateway, message);
-        failure.retry_after = Some(wait.max(VERY_SOON));
-        failure.resets_at = refusals.resets_at;
-        return failure;
+        return for_the_moment(format!("{said} for the moment"), wait, refusals.resets_at);
     }
-    let message = match refusals.resets_at {
-        Some(at) => format!(
-            "the quota of every provider of `{model}` is used up; the first resets at {}",
-            at.rfc3339()
-        ),
-        None => format!("the quota of every provider of `{model}` is used up"),
+    let said = match refusals.resets_at {
+        Some(at) => format!("{said}; the first resets at {}", at.rfc3339()),
+        None => said,
     };
-    let mut failure = Failure::new(FailureKind::QuotaExhausted, Side::Gateway, message);
-    failure.resets_at = refusals.resets_at;
+    for_long(said, refusals.resets_at)
+}
+
+/// What a client is told whose own limit is used up.
+pub(super) fn own_limit(exhausted: &Exhausted, now: UnixMillis) -> Failure {
+    let of = match exhausted.lack {
+        Lack::Room(Unit::Requests) => "requests",
+        Lack::Room(Unit::Tokens) => "tokens",
+        Lack::Room(Unit::InputTokens) => "input tokens",
+        Lack::Room(Unit::OutputTokens) => "output tokens",
+        Lack::Place => "requests at once",
+        Lack::Allowance(_) | Lack::Lease | Lack::Contact => "requests and tokens",
+    };
+    let said = format!("this API key's limit of {of} is reached");
+    let wait = exhausted.resets_at.map(|at| now.until(at));
+    match wait {
+        _ if exhausted.temporary => for_the_moment(said, VERY_SOON, exhausted.resets_at),
+        Some(wait) if wait <= SOON => for_the_moment(said, wait, exhausted.resets_at),
+        Some(_) => {
+            let at = exhausted.resets_at.map(UnixMillis::rfc3339);
+            let said = format!("{said}; it resets at {}", at.unwrap_or_default());
+            for_long(said, exhausted.resets_at)
+        }
+        None => for_long(said, None),
+    }
+}
+
+/// What a client is told who did not get his turn.
+pub(super) fn waited_in_vain(model: &str) -> Failure {
+    let said = format!("too many requests wait for the providers of `{model}`");
+    for_the_moment(said, VERY_SOON, None)
+}
+
+fn for_the_moment(said: String, wait: Duration, resets_at: Option<UnixMillis>) -> Failure {
+    let mut failure = Failure::new(FailureKind::RateLimited, Side::Gateway, said);
+    failure.retry_after = Some(wait.max(VERY_SOON));
+    failure.resets_at = resets_at;
+    failure
+}
+
+fn for_long(said: String, resets_at: Option<UnixMillis>) -> Failure {
+    let mut failure = Failure::new(FailureKind::QuotaExhausted, Side::Gateway, said);
+    failure.resets_at = resets_at;
     failure
 }
 

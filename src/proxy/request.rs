@@ -9,12 +9,15 @@ use actix_http::header::{HeaderName, HeaderValue};
 use tokio::time::Instant;
 
 use super::answer::Served;
-use super::outcome::Reason;
-use crate::chat::Failure;
+use super::hold;
+use super::outcome::{self, Reason};
+use super::queue::Wait;
+use crate::chat::{Failure, FailureKind, Side};
 use crate::clock;
 use crate::protocol::{Call, Reply};
-use crate::routing::{Candidate, Name};
-use crate::state::{Gateway, Snapshot};
+use crate::quota::Reservation;
+use crate::routing::{Candidate, Name, Route};
+use crate::state::{Caller, Gateway, Snapshot};
 use crate::telemetry::Record;
 use crate::upstream::Client;
 
@@ -29,6 +32,12 @@ pub struct Request<'a> {
     pub client: &'a Client,
     /// The configuration it began with.
     pub snapshot: Arc<Snapshot>,
+    /// Who asks, if with a key of its own.
+    pub caller: Option<Arc<Caller>>,
+    /// What is held of that one's own limits, between attempts.
+    pub(super) charge: Option<Reservation>,
+    /// Its place among those who wait for room.
+    pub(super) wait: Wait,
     /// What was asked.
     pub call: Rc<Call>,
     /// Headers of the client that providers may see.
@@ -51,6 +60,7 @@ impl<'a> Request<'a> {
         gateway: &'a Arc<Gateway>,
         client: &'a Client,
         snapshot: Arc<Snapshot>,
+        caller: Option<Arc<Caller>>,
         call: Call,
         forwarded: Vec<(HeaderName, HeaderValue)>,
         record: Record,
@@ -61,6 +71,9 @@ impl<'a> Request<'a> {
             gateway,
             client,
             snapshot,
+            caller,
+            charge: None,
+            wait: Wait::default(),
             call: Rc::new(call),
             forwarded,
             record: Some(record),
@@ -68,6 +81,33 @@ impl<'a> Request<'a> {
             began: Cell::new(Some(now)),
             asked: None,
             tried: Vec::new(),
+        }
+    }
+
+    /// Whether the caller may use this model, and has room for the request in its own limits, which is held
+    /// from now on.
+    pub(super) fn charge_caller(&mut self, route: &Route) -> Result<(), Failure> {
+        let Some(caller) = &self.caller else {
+            return Ok(());
+        };
+        self.may_use(route)?;
+        let now = clock::now();
+        let reserved = caller
+            .account
+            .reserve(hold::callers_estimate(&self.call), now);
+        let charge = reserved.map_err(|exhausted| outcome::own_limit(&exhausted, now))?;
+        self.charge = Some(charge);
+        Ok(())
+    }
+
+    /// Whether the caller may use this model.
+    pub(super) fn may_use(&self, route: &Route) -> Result<(), Failure> {
+        match &self.caller {
+            Some(caller) if !caller.may_use(&self.call.model, route) => {
+                let message = format!("this API key may not use the model `{}`", self.call.model);
+                Err(Failure::new(FailureKind::Forbidden, Side::Client, message).about("model"))
+            }
+            _ => Ok(()),
         }
     }
 

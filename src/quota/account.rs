@@ -11,9 +11,9 @@ use parking_lot::Mutex;
 use super::bell::Bell;
 use super::journal::Journal;
 use super::ledger::{Hold, Ledger, Rollover, Standing, Stored, Tallies};
-use super::limit::{Cost, Exhausted, Limits};
+use super::limit::{Cost, Exhausted, Limits, Unit};
 use super::reservation::Reservation;
-use crate::chat::Allowance;
+use crate::chat::{Allowance, Span};
 use crate::clock::UnixMillis;
 
 /// One provider's counters, or those that several providers share.
@@ -103,16 +103,29 @@ impl Account {
     /// # Errors
     /// What is lacking, as [`Account::reserve`] would say it.
     pub fn peek(&self, now: UnixMillis) -> Result<(), Exhausted> {
+        self.admits(Cost::from(1), now)
+    }
+
+    /// Whether a request of this cost would be admitted now. Nothing is held by asking.
+    ///
+    /// # Errors
+    /// What is lacking, as [`Account::reserve`] would say it.
+    pub fn admits(&self, cost: Cost, now: UnixMillis) -> Result<(), Exhausted> {
         let mut books = self.books.lock();
         books.ledger.roll(now);
-        books.ledger.admit(Cost::from(1), now)?;
+        books.ledger.admit(cost, now)?;
         match books.group.clone() {
             Some(group) => {
                 drop(books);
-                group.peek(now)
+                group.admits(cost, now)
             }
             None => Ok(()),
         }
+    }
+
+    /// Whether other gateways count in it, too.
+    pub fn is_shared(&self) -> bool {
+        false
     }
 
     /// How much is left of the scarcest window, by how much time is left to use it: 1 is on schedule, more
@@ -221,6 +234,19 @@ impl Account {
     pub(super) fn learn(&self, said: &[Allowance], hold: &Hold, now: UnixMillis) {
         self.books.lock().ledger.learn(said, hold, now);
         self.freed.ring();
+    }
+
+    /// The provider said that nothing of its own quota is left until then.
+    pub fn spent_until(&self, span: Span, until: UnixMillis, now: UnixMillis) {
+        let nothing = Allowance {
+            unit: Unit::Requests,
+            span: Some(span),
+            limit: None,
+            remaining: 0,
+            resets_in: Some(now.until(until)),
+            refills: false,
+        };
+        self.books.lock().ledger.learn_spent(&nothing, now);
     }
 
     /// Writes down what was counted under `number`.

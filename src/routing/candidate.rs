@@ -31,7 +31,7 @@ pub struct Candidate {
 /// Tokens of an answer of which nothing is known: no bound in the request, and no answer seen yet. With
 /// none at all, as many requests as come at once would pass a limit together; this is about what chat
 /// answers take.
-const ANSWER_TOKENS_DEFAULT: u64 = 512;
+pub const ANSWER_TOKENS_DEFAULT: u64 = 512;
 
 impl Candidate {
     /// The model's name at the provider; `rest` is what the client's name had in place of the `*`.

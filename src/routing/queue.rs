@@ -173,7 +173,11 @@ impl Lanes {
     }
 
     fn first(&self) -> Option<u64> {
-        self.lanes.front()?.waiting.front().map(|first| first.number)
+        self.lanes
+            .front()?
+            .waiting
+            .front()
+            .map(|first| first.number)
     }
 
     /// Takes somebody out. Whoever was served has had his lane's turn.
@@ -189,7 +193,10 @@ impl Lanes {
     }
 
     fn wake_first(&mut self) {
-        if let Some(first) = self.lanes.front_mut().and_then(|lane| lane.waiting.front_mut())
+        if let Some(first) = self
+            .lanes
+            .front_mut()
+            .and_then(|lane| lane.waiting.front_mut())
             && let Some(waker) = first.waker.take()
         {
             waker.wake();
@@ -275,7 +282,10 @@ mod tests {
         let queue = Arc::new(Queue::default());
         let first = queue.enter(None, 9).unwrap();
         let second = queue.enter(None, 9).unwrap();
-        assert_eq!((turn(&first), turn(&second)), (Poll::Ready(true), Poll::Pending));
+        assert_eq!(
+            (turn(&first), turn(&second)),
+            (Poll::Ready(true), Poll::Pending)
+        );
         drop(first);
         assert_eq!(turn(&second), Poll::Ready(true));
         second.end(Waited::InVain, Duration::ZERO);

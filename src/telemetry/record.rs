@@ -26,6 +26,8 @@ pub struct Record {
     pub id: Arc<str>,
     /// The path it asked.
     pub path: &'static str,
+    /// Who asked, if with a key of its own.
+    pub client: Option<Arc<str>>,
     /// The model it asked for; empty when the request could not be read.
     pub model: String,
     /// Whether it asked for a stream.
@@ -52,6 +54,7 @@ impl Record {
         Record {
             id,
             path,
+            client: None,
             model: String::new(),
             stream: false,
             provider: None,
@@ -98,6 +101,7 @@ impl Record {
             level,
             request_id = &*self.id,
             path = self.path,
+            client = self.client.as_deref(),
             model = self.model.as_str(),
             provider = self.provider.as_deref().unwrap_or_default(),
             status = self.status,

@@ -215,6 +215,8 @@ impl Ledger {
         }
         self.roll(now);
         self.limits = limits;
+        // Who edits limits knows better than what a provider said before.
+        self.learned = Learned::default();
         let mut old: Vec<Option<Meter>> = std::mem::take(&mut self.meters)
             .into_iter()
             .map(Some)
@@ -400,6 +402,12 @@ impl Ledger {
             Some(_) => Amount::default(),
         };
         self.learned.learn(said, self.waiting.minus(own), now);
+    }
+
+    /// Takes over that nothing is left, whatever is under way.
+    pub(super) fn learn_spent(&mut self, nothing: &Allowance, now: UnixMillis) {
+        let said = std::slice::from_ref(nothing);
+        self.learned.learn(said, Amount::default(), now);
     }
 
     /// How much is left of the scarcest window, by how much time is left to use it: 1 is on schedule.

@@ -1,0 +1,144 @@
+//! Waiting for room: behind those who came before, for whichever candidate has some first.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::hold;
+use super::request::Request;
+use crate::clock::{self, UnixMillis};
+use crate::quota::{Cost, Lack};
+use crate::routing::{Candidate, Plan, Queue, Ticket, Waited};
+
+/// A request's wait, over all the times that it has to.
+#[derive(Debug, Default)]
+pub(super) struct Wait {
+    ticket: Option<Ticket>,
+    /// When it first had to wait.
+    since: Option<Instant>,
+}
+
+/// Whoever shares counters with other gateways is not told when they give something back.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// Lets those go first who wait already. `false` where that took too long, or too many wait.
+pub(super) async fn behind_others(request: &mut Request<'_>, queue: &Arc<Queue>) -> bool {
+    if queue.is_empty() || request.snapshot.global.queue.is_none() {
+        return true;
+    }
+    let Some(until) = enter(request, queue) else {
+        return false;
+    };
+    let came = timeout_at(until, turn(&request.wait)).await;
+    let came = came.unwrap_or(false);
+    if !came {
+        leave(request, Waited::InVain);
+    }
+    came
+}
+
+/// Waits until one of those that are full may have room. `false` where there is no queue, or that would
+/// take too long, or did.
+pub(super) async fn for_room(
+    request: &mut Request<'_>,
+    queue: &Arc<Queue>,
+    plan: &Plan<'_>,
+) -> bool {
+    let refusals = plan.refusals();
+    if request.snapshot.global.queue.is_none() || plan.full().is_empty() || !request.may_try_again()
+    {
+        return leave(request, Waited::InVain);
+    }
+    let Some(until) = enter(request, queue) else {
+        return false;
+    };
+    let patience = until.saturating_duration_since(Instant::now());
+    let frees_in = refusals.resets_at.map(|at| clock::now().until(at));
+    if !refusals.temporary && frees_in.is_none_or(|wait| wait > patience) {
+        return leave(request, Waited::InVain);
+    }
+    let full: Vec<(&Arc<Candidate>, Cost)> = plan
+        .full()
+        .iter()
+        .map(|candidate| (*candidate, hold::estimate(candidate, &request.call)))
+        .collect();
+    let waited = async { turn(&request.wait).await && room(&full).await };
+    match timeout_at(until, waited).await {
+        Ok(true) => true,
+        Ok(false) | Err(_) => leave(request, Waited::InVain),
+    }
+}
+
+/// The request has room, or will not have any.
+pub(super) fn leave(request: &mut Request<'_>, end: Waited) -> bool {
+    if let Some(ticket) = request.wait.ticket.take() {
+        let since = request.wait.since;
+        ticket.end(end, since.map_or(Duration::ZERO, |since| since.elapsed()));
+    }
+    false
+}
+
+/// Enters the queue, if the request is not in it. Tells until when it may wait.
+fn enter(request: &mut Request<'_>, queue: &Arc<Queue>) -> Option<Instant> {
+    let settings = request.snapshot.global.queue?;
+    if request.wait.ticket.is_none() {
+        let owner = request.caller.as_ref().map(|caller| &caller.name);
+        request.wait.ticket = Some(queue.enter(owner, settings.max_waiting)?);
+    }
+    let since = *request.wait.since.get_or_insert_with(Instant::now);
+    Some(request.deadline.min(since + settings.max_wait))
+}
+
+/// Waits for its turn. `false`: it was sent away.
+async fn turn(wait: &Wait) -> bool {
+    let Some(ticket) = &wait.ticket else {
+        return false;
+    };
+    poll_fn(|cx| ticket.poll_turn(cx)).await
+}
+
+/// Waits until one of these would be admitted.
+async fn room(full: &[(&Arc<Candidate>, Cost)]) -> bool {
+    loop {
+        let freed = poll_fn(|cx| {
+            // First the bell, then the look: what is freed in between is not missed.
+            for (candidate, _) in full {
+                candidate.account.wake_when_freed(cx.waker());
+            }
+            match look(full, clock::now()) {
+                Ok(()) => Poll::Ready(()),
+                Err(_) => Poll::Pending,
+            }
+        });
+        let soonest = match look(full, clock::now()) {
+            Ok(()) => return true,
+            Err(soonest) => soonest,
+        };
+        if timeout(soonest, freed).await.is_ok() {
+            return true;
+        }
+    }
+}
+
+/// Whether one has room now; if not, how soon to look again although nothing was given back.
+fn look(full: &[(&Arc<Candidate>, Cost)], now: UnixMillis) -> Result<(), Duration> {
+    let mut soonest = Duration::from_secs(1);
+    for (candidate, cost) in full {
+        match candidate.account.admits(*cost, now) {
+            Ok(()) => return Ok(()),
+            Err(exhausted) if exhausted.lack == Lack::Lease => return Ok(()),
+            Err(exhausted) => {
+                if candidate.account.is_shared() {
+                    soonest = soonest.min(LOOK_AGAIN);
+                }
+                if let Some(at) = exhausted.resets_at {
+                    soonest = soonest.min(now.until(at));
+                }
+            }
+        }
+    }
+    Err(soonest.max(Duration::from_millis(1)))
+}
