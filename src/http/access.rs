@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn the_key_is_taken_from_any_dialects_header() {
         let key = KeyDigest::of("sk-1");
-        let let_in = |headers: &HeaderMap, in_query: Option<&str>| {
+        let opens = |headers: &HeaderMap, in_query: Option<&str>| {
             let presented = presented(headers, in_query).unwrap_or_default();
             check(Some(&key), presented, |_| None::<()>).is_ok()
         };
@@ -220,17 +220,17 @@ mod tests {
             ("authorization", "Bearer ", false),
             ("x-api-key", "", false),
         ] {
-            let found = let_in(&headers(&[(name, value)]), None);
+            let found = opens(&headers(&[(name, value)]), None);
             assert_eq!(found, let_in, "{name}: {value}");
         }
-        assert!(!let_in(&headers(&[]), None));
+        assert!(!opens(&headers(&[]), None));
         for (path, query, let_in) in [
             ("/v1beta/models/m:generateContent", "alt=sse&key=sk-1", true),
             ("/v1/models", "key=sk-1", true),
             ("/v1/models", "key=sk-2", false),
             ("/v1/chat/completions", "key=sk-1", false),
         ] {
-            let found = let_in(&headers(&[]), in_query(path, query));
+            let found = opens(&headers(&[]), in_query(path, query));
             assert_eq!(found, let_in, "{path}?{query}");
         }
     }
