@@ -16,9 +16,9 @@ use tokio::time::timeout;
 use tokio_cron_scheduler::{Job, JobScheduler};
 
 use crate::clock;
-use crate::config::{Rejected, Source, Watcher};
+use crate::config::{OnError, Rejected, SharedState, Source, Watcher};
 use crate::http::{Door, Worker};
-use crate::quota::Quotas;
+use crate::quota::{Quotas, Sharing, shared};
 use crate::routes;
 use crate::state::Gateway;
 use crate::telemetry;
@@ -94,8 +94,12 @@ pub async fn serve(settings: Settings, ready: impl FnOnce(SocketAddr)) -> Result
         log::warn!("no api_key is set: whoever reaches {host} can use every provider");
     }
 
-    let quotas = Quotas::open(&settings.data_dir, clock::now())
-        .with_context(|| format!("cannot use the data folder {}", settings.data_dir.display()))?;
+    let quotas = match &config.global.state {
+        Some(state) => shared(state)?,
+        None => Quotas::open(&settings.data_dir, clock::now()).with_context(|| {
+            format!("cannot use the data folder {}", settings.data_dir.display())
+        })?,
+    };
     let gateway = Arc::new(Gateway::new(source.clone(), config, quotas));
     let listener = listen(host, settings.port)?;
     let addr = listener
@@ -159,6 +163,24 @@ pub async fn serve(settings: Settings, ready: impl FnOnce(SocketAddr)) -> Result
         .context("cannot write usage")?;
     log::info!("Stopped");
     served.context("serving failed").map_err(Stopped::Other)
+}
+
+/// Counters that several gateways share. They need not be within reach yet.
+fn shared(state: &SharedState) -> anyhow::Result<Quotas> {
+    let settings = shared::Settings {
+        url: state.url.expose().to_owned(),
+        ca: None,
+        prefix: state.prefix.clone(),
+        // Another one for each start: what a process leaves behind is found by its silence.
+        replica: format!("{:016x}", fastrand::u64(..)),
+        lease: state.lease,
+        grace: shared::GRACE,
+    };
+    let serves_alone = state.on_error == OnError::Local;
+    let (sharing, running) =
+        Sharing::start(settings, serves_alone, clock::now).map_err(anyhow::Error::msg)?;
+    log::info!("Quotas are shared with other gateways");
+    Ok(Quotas::shared(sharing, running))
 }
 
 /// Without a key only this machine may call.

@@ -42,7 +42,10 @@ pub(crate) async fn health(visit: Visit) -> Result<HttpResponse, Failure> {
         problems.push(rejection(rejected));
     }
     if trouble.is_some() {
-        problems.push("usage cannot be written to disk".to_owned());
+        problems.push(match gateway.quotas.is_shared() {
+            true => "the shared state cannot be reached".to_owned(),
+            false => "usage cannot be written to disk".to_owned(),
+        });
     }
     Ok(reply::json(
         200,

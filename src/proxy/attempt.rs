@@ -51,8 +51,7 @@ pub(super) async fn serve(
     let mut fresh = false;
     loop {
         let sent = Sent::default();
-        let hold = Hold::take(candidate, &request.call, sent.clone(), &mut request.charge);
-        let hold = match hold {
+        let hold = match hold::take(request, candidate, &sent).await {
             Ok(hold) => hold,
             Err(exhausted) => return last.map_or(Tried::NoRoom(exhausted), Tried::Failed),
         };

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use super::request::Request;
 use crate::chat::Allowance;
 use crate::clock;
 use crate::protocol::Call;
-use crate::quota::{Cost, Count, Exhausted, Receipt, Reservation};
+use crate::quota::{Account, Cost, Count, Exhausted, Lack, Receipt, Reservation};
 use crate::routing::{ANSWER_TOKENS_DEFAULT, Candidate};
 use crate::upstream::Sent;
 
@@ -21,6 +22,9 @@ pub(super) struct Hold {
     count: Count,
     sent: Sent,
 }
+
+/// How often others are asked for room that somebody else takes when it comes.
+const ASK_MAX: u32 = 8;
 
 /// What was counted and has to be written: the provider's, and the caller's own.
 pub(super) type Receipts = [Option<Receipt>; 2];
@@ -85,6 +89,45 @@ impl Hold {
     }
 }
 
+/// Takes room for one attempt, and asks other gateways for it where they share the quota.
+pub(super) async fn take(
+    request: &mut Request<'_>,
+    candidate: &Arc<Candidate>,
+    sent: &Sent,
+) -> Result<Hold, Exhausted> {
+    let mut asked = 0;
+    loop {
+        let call = request.call.clone();
+        let taken = Hold::take(candidate, &call, sent.clone(), &mut request.charge);
+        match taken {
+            Err(exhausted) if exhausted.lack == Lack::Lease && asked < ASK_MAX => {
+                asked += 1;
+                candidate
+                    .account
+                    .ask_for_room(estimate(candidate, &call))
+                    .await;
+            }
+            taken => return taken,
+        }
+    }
+}
+
+/// Takes room in the caller's own account for a request of which nobody knows yet who will serve it.
+pub(super) async fn charge(account: &Arc<Account>, call: &Call) -> Result<Reservation, Exhausted> {
+    let max = answer_max(call).unwrap_or(ANSWER_TOKENS_DEFAULT);
+    let cost = Cost::estimate(call.prompt_tokens, max);
+    let mut asked = 0;
+    loop {
+        match account.reserve(cost, clock::now()) {
+            Err(exhausted) if exhausted.lack == Lack::Lease && asked < ASK_MAX => {
+                asked += 1;
+                account.ask_for_room(cost).await;
+            }
+            taken => return taken,
+        }
+    }
+}
+
 /// What is held for one request.
 pub(super) fn estimate(candidate: &Candidate, call: &Call) -> Cost {
     candidate.estimate(call.prompt_tokens, answer_max(call))
@@ -99,18 +142,13 @@ fn answer_max(call: &Call) -> Option<u64> {
     }
 }
 
-/// What is held of a caller's own limits for a request of which nobody knows yet who will serve it.
-pub(super) fn callers_estimate(call: &Call) -> Cost {
-    Cost::estimate(
-        call.prompt_tokens,
-        answer_max(call).unwrap_or(ANSWER_TOKENS_DEFAULT),
-    )
-}
-
 /// Returns when what was counted is written down. Waits for one turn of the event loop, so that answers
 /// which are ready at the same time share one system call.
 pub(super) async fn written(receipts: Receipts) {
     tokio::task::yield_now().await;
+    for receipt in receipts.iter().flatten() {
+        receipt.heard().await;
+    }
     drop(receipts);
 }
 

@@ -39,7 +39,7 @@ pub async fn handle(request: &mut Request<'_>) -> Result<Answer, Failure> {
         .routes
         .find(&call.model)
         .ok_or_else(|| snapshot.routes.unknown(&call.model))?;
-    request.charge_caller(found.route)?; // who calls may have limits of its own
+    request.charge_caller(found.route).await?; // who calls may have limits of its own
     let mut plan = Plan::new(found.route, call.prompt_tokens);
     let mut last = None;
     request.gateway.retries.earn();

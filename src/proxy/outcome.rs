@@ -72,6 +72,9 @@ pub(super) fn verdict(
     if let Some(last) = last {
         return failed(model, last, tried);
     }
+    if refusals.away {
+        return out_of_contact(model);
+    }
     if refusals.exhausted {
         return exhausted(model, refusals, now);
     }
@@ -130,6 +133,14 @@ fn exhausted(model: &str, refusals: &Refusals, now: UnixMillis) -> Failure {
     for_long(said, refusals.resets_at)
 }
 
+/// What a client is told while nobody knows what other gateways have used.
+fn out_of_contact(model: &str) -> Failure {
+    let said = format!("the state in which the quotas of `{model}` are kept cannot be reached");
+    let mut failure = Failure::new(FailureKind::Unavailable, Side::Gateway, said);
+    failure.retry_after = Some(VERY_SOON);
+    failure
+}
+
 /// What a client is told whose own limit is used up.
 pub(super) fn own_limit(exhausted: &Exhausted, now: UnixMillis) -> Failure {
     let of = match exhausted.lack {
@@ -141,6 +152,12 @@ pub(super) fn own_limit(exhausted: &Exhausted, now: UnixMillis) -> Failure {
         Lack::Allowance(_) | Lack::Lease | Lack::Contact => "requests and tokens",
     };
     let said = format!("this API key's limit of {of} is reached");
+    if exhausted.lack == Lack::Contact {
+        let said = "the state in which this API key's limits are kept cannot be reached";
+        let mut failure = Failure::new(FailureKind::Unavailable, Side::Gateway, said);
+        failure.retry_after = Some(VERY_SOON);
+        return failure;
+    }
     let wait = exhausted.resets_at.map(|at| now.until(at));
     match wait {
         _ if exhausted.temporary => for_the_moment(said, VERY_SOON, exhausted.resets_at),
@@ -247,6 +264,7 @@ mod tests {
             let refusals = Refusals {
                 exhausted: true,
                 temporary,
+                away: false,
                 resets_at,
                 window: None,
             };

@@ -86,16 +86,13 @@ impl<'a> Request<'a> {
 
     /// Whether the caller may use this model, and has room for the request in its own limits, which is held
     /// from now on.
-    pub(super) fn charge_caller(&mut self, route: &Route) -> Result<(), Failure> {
+    pub(super) async fn charge_caller(&mut self, route: &Route) -> Result<(), Failure> {
         let Some(caller) = &self.caller else {
             return Ok(());
         };
         self.may_use(route)?;
-        let now = clock::now();
-        let reserved = caller
-            .account
-            .reserve(hold::callers_estimate(&self.call), now);
-        let charge = reserved.map_err(|exhausted| outcome::own_limit(&exhausted, now))?;
+        let charge = hold::charge(&caller.account, &self.call).await;
+        let charge = charge.map_err(|exhausted| outcome::own_limit(&exhausted, clock::now()))?;
         self.charge = Some(charge);
         Ok(())
     }

@@ -4,15 +4,17 @@
 //! written after them. Whether a request may be sent is decided here and nowhere else.
 
 use std::sync::Arc;
-use std::task::Waker;
+use std::task::{Poll, Waker};
 
 use parking_lot::Mutex;
 
 use super::bell::Bell;
 use super::journal::Journal;
-use super::ledger::{Hold, Ledger, Rollover, Standing, Stored, Tallies};
+use super::ledger::{Counting, Hold, Ledger, Rollover, Standing, Stored};
 use super::limit::{Cost, Exhausted, Limits, Unit};
 use super::reservation::Reservation;
+use super::shared::{Claim, Told};
+use super::sharing::Sharing;
 use crate::chat::{Allowance, Span};
 use crate::clock::UnixMillis;
 
@@ -22,8 +24,12 @@ pub struct Account {
     books: Mutex<Books>,
     /// Rung when something held is given back, or a window begins anew.
     freed: Bell,
+    /// Rung when other gateways have answered, or cannot be heard.
+    heard: Bell,
     /// Where counts are written before an answer is released; `None` forgets them at the end.
     journal: Option<Arc<Journal>>,
+    /// How other gateways count here, too.
+    sharing: Option<Arc<Sharing>>,
 }
 
 /// What is behind an account's lock.
@@ -41,25 +47,54 @@ pub(super) struct Part {
     pub(super) hold: Hold,
 }
 
+/// What has to happen before something that was counted is released.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Pending {
+    /// The number under which it has to be written.
+    pub(super) written_as: Option<u64>,
+    /// The claim that the other gateways have to answer.
+    pub(super) heard_by: Option<u64>,
+}
+
 impl Account {
     /// An account that nothing is written of.
     pub fn detached(limits: Limits, now: UnixMillis) -> Arc<Account> {
-        Account::new(Ledger::new(|| 0, limits, now), None)
+        Account::new(Ledger::new(|| 0, limits, now), None, None)
     }
 
     /// An account whose counts survive.
     pub(super) fn journaled(ledger: Ledger, journal: Arc<Journal>) -> Arc<Account> {
-        Account::new(ledger, Some(journal))
+        Account::new(ledger, Some(journal), None)
     }
 
-    fn new(ledger: Ledger, journal: Option<Arc<Journal>>) -> Arc<Account> {
+    /// An account in which other gateways count, too; under this name for all of them.
+    pub(super) fn shared(
+        limits: Limits,
+        name: String,
+        sharing: &Arc<Sharing>,
+        now: UnixMillis,
+    ) -> Arc<Account> {
+        let mut ledger = Ledger::new(|| 0, limits, sharing.now(now));
+        ledger.share(name.clone(), sharing.terms);
+        let account = Account::new(ledger, None, Some(sharing.clone()));
+        sharing.add(name, account.clone());
+        account
+    }
+
+    fn new(
+        ledger: Ledger,
+        journal: Option<Arc<Journal>>,
+        sharing: Option<Arc<Sharing>>,
+    ) -> Arc<Account> {
         Arc::new(Account {
             books: Mutex::new(Books {
                 ledger,
                 group: None,
             }),
             freed: Bell::default(),
+            heard: Bell::default(),
             journal,
+            sharing,
         })
     }
 
@@ -75,11 +110,13 @@ impl Account {
         now: UnixMillis,
     ) -> Result<Reservation, Exhausted> {
         let cost = cost.into();
+        let now = self.time(now);
         let mut books = self.books.lock();
         books.ledger.roll(now);
         books.ledger.admit(cost, now)?;
         let Some(group) = books.group.clone() else {
             let hold = books.ledger.take(cost);
+            self.call_if_urgent(&books);
             return Ok(Reservation::new(self.part(hold), None));
         };
         // Both are locked, so that nobody comes between. Always in this order, and a group has no group.
@@ -87,6 +124,8 @@ impl Account {
         shared.ledger.roll(now);
         shared.ledger.admit(cost, now)?;
         let (own, of_group) = (books.ledger.take(cost), shared.ledger.take(cost));
+        self.call_if_urgent(&books);
+        group.call_if_urgent(&shared);
         let of_group = group.part(of_group);
         Ok(Reservation::new(self.part(own), Some(of_group)))
     }
@@ -111,6 +150,7 @@ impl Account {
     /// # Errors
     /// What is lacking, as [`Account::reserve`] would say it.
     pub fn admits(&self, cost: Cost, now: UnixMillis) -> Result<(), Exhausted> {
+        let now = self.time(now);
         let mut books = self.books.lock();
         books.ledger.roll(now);
         books.ledger.admit(cost, now)?;
@@ -125,12 +165,58 @@ impl Account {
 
     /// Whether other gateways count in it, too.
     pub fn is_shared(&self) -> bool {
-        false
+        self.sharing.is_some()
+    }
+
+    /// Asks the other gateways for room for a request of this cost. Ready when they have answered, or cannot
+    /// be heard; whether there is room is seen by [`reserve`](Account::reserve).
+    pub async fn ask_for_room(&self, cost: Cost) {
+        self.ask(cost).await;
+        if let Some(group) = self.group() {
+            group.ask(cost).await;
+        }
+    }
+
+    async fn ask(&self, cost: Cost) {
+        let wanted = self.books.lock().ledger.want(cost.of_one());
+        if let (Some(version), Some(sharing)) = (wanted, &self.sharing) {
+            sharing.call();
+            self.hear(version).await;
+        }
+    }
+
+    /// Ready when the others have answered the claim of this version, or cannot be heard.
+    pub(super) async fn hear(&self, version: u64) {
+        std::future::poll_fn(|cx| {
+            // First the bell, then the look: what is said in between is not missed.
+            self.heard.wait(cx.waker());
+            match self.books.lock().ledger.has_heard(version) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        })
+        .await;
+    }
+
+    /// What time it is here: that of the other gateways, where there are some.
+    fn time(&self, now: UnixMillis) -> UnixMillis {
+        self.sharing
+            .as_ref()
+            .map_or(now, |sharing| sharing.now(now))
+    }
+
+    fn call_if_urgent(&self, books: &Books) {
+        if let Some(sharing) = &self.sharing
+            && books.ledger.is_urgent()
+        {
+            sharing.call();
+        }
     }
 
     /// How much is left of the scarcest window, by how much time is left to use it: 1 is on schedule, more
     /// means that some of it would be left over.
     pub fn headroom(&self, now: UnixMillis) -> f64 {
+        let now = self.time(now);
         let mut books = self.books.lock();
         books.ledger.roll(now);
         let own = books.ledger.headroom(now);
@@ -153,6 +239,7 @@ impl Account {
 
     /// What is used, held and allowed now.
     pub fn standing(&self, now: UnixMillis) -> Standing {
+        let now = self.time(now);
         let mut books = self.books.lock();
         books.ledger.roll(now);
         books.ledger.standing(now)
@@ -166,6 +253,7 @@ impl Account {
     /// Begins new periods if it is time, and learns how fast it is used. Tells the periods that ended, also
     /// when a request began the new one, and each only once.
     pub fn roll(&self, now: UnixMillis) -> Vec<Rollover> {
+        let now = self.time(now);
         let mut books = self.books.lock();
         books.ledger.roll(now);
         books.ledger.tick(now);
@@ -213,16 +301,24 @@ impl Account {
         self.books.lock().ledger.version()
     }
 
-    /// Counts what is held. Gives the number under which that is to be [written](Account::write).
-    pub(super) fn commit(&self, hold: &mut Hold, now: UnixMillis) -> Option<u64> {
-        let tallies = self.books.lock().ledger.commit(hold, now);
-        self.stage(&tallies)
+    /// Counts what is held.
+    pub(super) fn commit(&self, hold: &mut Hold, now: UnixMillis) -> Pending {
+        let now = self.time(now);
+        let mut books = self.books.lock();
+        let counting = books.ledger.commit(hold, now);
+        self.call_if_urgent(&books);
+        drop(books);
+        self.stage(&counting)
     }
 
-    pub(super) fn settle(&self, hold: &Hold, cost: Cost, now: UnixMillis) -> Option<u64> {
-        let tallies = self.books.lock().ledger.settle(hold, cost, now);
+    pub(super) fn settle(&self, hold: &Hold, cost: Cost, now: UnixMillis) -> Pending {
+        let now = self.time(now);
+        let mut books = self.books.lock();
+        let counting = books.ledger.settle(hold, cost, now);
+        self.call_if_urgent(&books);
+        drop(books);
         self.freed.ring();
-        self.stage(&tallies)
+        self.stage(&counting)
     }
 
     pub(super) fn release(&self, hold: &Hold) {
@@ -258,8 +354,59 @@ impl Account {
 
     /// Outside of the lock: tallies may arrive in another order than their versions have, and the
     /// highest version counts.
-    fn stage(&self, tallies: &Tallies) -> Option<u64> {
-        let journal = self.journal.as_ref()?;
-        (!tallies.is_empty()).then(|| journal.stage(tallies))
+    fn stage(&self, counting: &Counting) -> Pending {
+        let tallies = &counting.tallies;
+        let journal = self.journal.as_ref().filter(|_| !tallies.is_empty());
+        Pending {
+            written_as: journal.map(|journal| journal.stage(tallies)),
+            heard_by: counting.heard_by,
+        }
+    }
+}
+
+/// What [`Sharing`] has to do with an account.
+impl Account {
+    /// Whether the others are to be told something.
+    pub(super) fn is_due(&self, now: UnixMillis) -> bool {
+        self.books.lock().ledger.is_due(now)
+    }
+
+    /// Whether something changed that the others have not heard of, or something is set aside.
+    pub(super) fn has_to_tell(&self) -> bool {
+        self.books.lock().ledger.has_to_tell()
+    }
+
+    /// What the others are to be told.
+    pub(super) fn claim(&self, now: UnixMillis) -> Option<Claim> {
+        self.books.lock().ledger.claim(now)
+    }
+
+    /// What they say to that.
+    pub(super) fn told(&self, told: &Told, now: UnixMillis) {
+        self.books.lock().ledger.told(told, now);
+        self.heard.ring();
+        self.freed.ring();
+    }
+
+    /// They said nothing to that.
+    pub(super) fn claim_failed(&self) {
+        self.books.lock().ledger.claim_failed();
+    }
+
+    /// They cannot be heard.
+    pub(super) fn set_away(&self) {
+        self.books.lock().ledger.set_away();
+        self.heard.ring();
+        self.freed.ring();
+    }
+
+    /// Wishes for nothing any more: the process ends.
+    pub(super) fn give_credit_up(&self) {
+        self.books.lock().ledger.give_credit_up();
+    }
+
+    /// Whether they have ever answered.
+    pub(super) fn was_told(&self) -> bool {
+        self.books.lock().ledger.was_told()
     }
 }

@@ -5,19 +5,25 @@
 //! the real number of tokens is known, and given back if it is dropped before. A [`Receipt`] says that
 //! it was counted and has that written down. [`Quotas`] is the book of all accounts and remembers them on disk.
 //!
-//! Pure but for `journal`, `store` and those of [`Quotas`] that call them; nothing here reads a clock
+//! Several gateways that share their accounts speak through [`shared`].
+//!
+//! Pure but for `journal`, `store`, `shared::client` and those that call them; nothing here reads a clock
 //! or logs. What is stored and why nothing is lost: `docs/quotas.md`.
 
 mod account;
 mod bell;
 mod entry;
 mod file_name;
+mod joint;
 mod journal;
 mod ledger;
 mod limit;
+mod local;
 mod period;
 mod quotas;
 mod reservation;
+pub mod shared;
+mod sharing;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -31,4 +37,5 @@ pub use limit::{
 pub use period::{Period, Schedule};
 pub use quotas::{Event, Owner, Quotas};
 pub use reservation::{Receipt, Reservation};
+pub use sharing::{Running, Sharing};
 pub use store::OpenError;

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::account::{Account, Part};
+use super::account::{Account, Part, Pending};
 use super::limit::Cost;
 use crate::chat::Allowance;
 use crate::clock::UnixMillis;
@@ -53,13 +53,21 @@ impl Reservation {
         self.own.account.learn(said, &self.own.hold, now);
     }
 
-    fn each(&mut self, mut count: impl FnMut(&mut Part) -> Option<u64>) -> Receipt {
+    fn each(&mut self, mut count: impl FnMut(&mut Part) -> Pending) -> Receipt {
         let own = count(&mut self.own);
-        let of_group = self.of_group.as_mut().and_then(&mut count);
+        let of_group = self.of_group.as_mut().map(|part| {
+            let pending = count(part);
+            (Arc::clone(&part.account), pending)
+        });
+        let written_as = of_group
+            .as_ref()
+            .and_then(|(_, pending)| pending.written_as);
         Receipt {
             account: Arc::clone(&self.own.account),
             // Both are in one journal, and the later number stands for both.
-            number: own.max(of_group),
+            number: own.written_as.max(written_as),
+            heard_by: own.heard_by,
+            of_group: of_group.and_then(|(account, pending)| Some((account, pending.heard_by?))),
         }
     }
 }
@@ -85,6 +93,22 @@ pub struct Receipt {
     account: Arc<Account>,
     /// `None` if nothing has to be written.
     number: Option<u64>,
+    /// The claim that other gateways have to answer, `None` if they need not.
+    heard_by: Option<u64>,
+    of_group: Option<(Arc<Account>, u64)>,
+}
+
+impl Receipt {
+    /// Ready when other gateways have heard of it, as far as they share the account and have to; or when
+    /// they cannot be heard.
+    pub async fn heard(&self) {
+        if let Some(version) = self.heard_by {
+            self.account.hear(version).await;
+        }
+        if let Some((account, version)) = &self.of_group {
+            account.hear(*version).await;
+        }
+    }
 }
 
 impl Drop for Receipt {

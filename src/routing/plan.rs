@@ -39,6 +39,8 @@ pub struct Refusals {
     pub exhausted: bool,
     /// The room is only held by requests in flight and may come back any moment.
     pub temporary: bool,
+    /// Somebody's quota is shared with gateways that cannot be heard.
+    pub away: bool,
     /// The earliest reset among the spent quotas.
     pub resets_at: Option<UnixMillis>,
     /// The prompt fits somebody's window only if it were larger; the largest such window.
@@ -220,6 +222,7 @@ impl Refusals {
     fn note(&mut self, exhausted: &Exhausted) {
         self.exhausted = true;
         self.temporary |= exhausted.temporary;
+        self.away |= exhausted.lack == Lack::Contact;
         self.resets_at = match (self.resets_at, exhausted.resets_at) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),

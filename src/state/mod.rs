@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use crate::clock::{self, UnixMillis};
 use crate::config::{Config, Global, News, Problem, Rejected, Source};
-use crate::quota::{Event, Owner, Quotas};
+use crate::quota::{Event, Owner, Quotas, Window};
 use crate::routing::{Candidate, RetryBudget, Routes};
 use crate::secret::KeyDigest;
 use assemble::{assemble, own_route};
@@ -126,6 +126,11 @@ impl Gateway {
             }
         };
         let old = self.snapshot();
+        if config.global.state != old.global.state {
+            log::warn!(
+                "_global.state has changed, which takes effect when the gateway is started again"
+            );
+        }
         let new = assemble(config, Some(&old), &self.quotas, clock::now());
         let mut changes = Changes::between(&old.routes, &new.routes);
         changes.warnings = new.warnings.clone();
@@ -182,7 +187,9 @@ impl Gateway {
                     requests,
                     tokens,
                 } => log::info!(
-                    model = model, provider = provider, window = window, requests = requests, tokens = tokens;
+                    model = model, provider = provider,
+                    window = Some(window.as_str()).filter(|window| *window != Window::ONLY),
+                    requests = requests, tokens = tokens;
                     "Reset usage"
                 ),
                 Event::Deleted {
@@ -215,7 +222,11 @@ impl Gateway {
         let mut told = self.trouble.lock();
         if *told != trouble {
             match &trouble {
+                Some(reason) if self.quotas.is_shared() => {
+                    log::error!("the shared state is away: {reason}");
+                }
                 Some(reason) => log::error!("usage is not safe on disk: {reason}"),
+                None if self.quotas.is_shared() => log::info!("the shared state is reached"),
                 None => log::info!("usage is safe on disk again"),
             }
             *told = trouble;

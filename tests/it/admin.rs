@@ -43,6 +43,22 @@ async fn stats_count_what_each_provider_served() {
 
     let mut stats = gateway.client().get("/admin/stats").await.json();
 
+    // The one window of each says the same as the provider itself.
+    for (model, name) in [("m", "a"), ("m", "b"), ("maker/other", "a")] {
+        let provider = stats[model][name].as_object_mut().unwrap();
+        let windows = provider.remove("windows").unwrap();
+        assert_eq!(windows.as_array().unwrap().len(), 1);
+        assert_eq!(windows[0]["id"], "period");
+        for key in [
+            "requests",
+            "tokens",
+            "limit_requests",
+            "next_reset",
+            "in_flight",
+        ] {
+            assert_eq!(windows[0][key], provider[key], "{key}");
+        }
+    }
     let limits = stats["m"]["a"].as_object_mut().unwrap();
     let [last, next] = ["last_reset", "next_reset"].map(|key| limits.remove(key).unwrap());
     assert!(new_year(&next), "{next}");
@@ -55,6 +71,7 @@ async fn stats_count_what_each_provider_served() {
         "limit_requests": null, "limit_tokens": null, "next_reset": null,
         "requests_in_flight": 0, "in_flight": 0, "tokens_reserved": 0,
         "remaining_requests": null, "remaining_tokens": null,
+        "concurrent": 0, "max_concurrent": null,
     });
     let expected = json!({
         "m": {
@@ -63,6 +80,7 @@ async fn stats_count_what_each_provider_served() {
                 "limit_requests": 10, "limit_tokens": 5000,
                 "requests_in_flight": 0, "in_flight": 0, "tokens_reserved": 0,
                 "remaining_requests": 7, "remaining_tokens": 4940,
+                "concurrent": 0, "max_concurrent": null,
             },
             "b": unlimited,
         },

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::lease::Contact;
+use super::share::Share;
 use super::slots::Slots;
 use super::{Counted, Hold};
 use crate::clock::UnixMillis;
@@ -53,23 +55,6 @@ pub(super) enum Used {
     Slots(Slots),
 }
 
-/// What other gateways use of a window, and what we may use without asking.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::quota) struct Share {
-    /// How much of our own everybody knows: `used` and `held` together may come up to this.
-    pub(in crate::quota) budget: Amount,
-    /// How much of it everybody counts as used already: a commit up to this needs no word to anybody.
-    pub(in crate::quota) declared: Amount,
-    /// What others have used.
-    pub(in crate::quota) others_used: Amount,
-    /// What others hold or have set aside.
-    pub(in crate::quota) others_held: Amount,
-    /// How many requests others have in flight.
-    pub(in crate::quota) others_in_flight: u64,
-    /// Nothing more is to be had; until then asking again is in vain.
-    pub(in crate::quota) denied_until: Option<UnixMillis>,
-}
-
 /// Stands for a reset that never comes.
 pub(super) const NEVER: UnixMillis = UnixMillis(i64::MAX);
 
@@ -81,6 +66,8 @@ pub(super) enum Room {
     Unasked,
     /// What is missing is held by others and may be given back.
     Held,
+    /// Others cannot be asked.
+    Away,
     /// When it will be there again; [`NEVER`] if it never is.
     Spent(UnixMillis),
 }
@@ -141,7 +128,7 @@ impl Meter {
                 self.unsettled = Amount::default();
                 self.last_reset = Some(period.start);
                 if let Some(share) = &mut self.share {
-                    *share = Share::default();
+                    share.begin_anew();
                 }
             }
         }
@@ -161,6 +148,9 @@ impl Meter {
         }
         let total = self.used();
         let begun = self.start();
+        if let Some(share) = &mut self.share {
+            share.begin_anew(); // for the others it is another window
+        }
         match (&mut self.used, &self.window.cycle) {
             (Used::Period { start, end, .. }, cycle) if cycle.schedule().is_some() => {
                 let Some(schedule) = cycle.schedule() else {
@@ -250,33 +240,72 @@ impl Meter {
     pub(super) fn take(&mut self, amount: Amount) {
         self.held = self.held.plus(amount);
         self.in_flight += 1;
+        if let Some(share) = &mut self.share {
+            share.take(amount);
+        }
     }
 
+    /// What is held is held no more, and was not used.
     pub(super) fn give_back(&mut self, amount: Amount) {
         self.held = self.held.minus(amount);
+        if let Some(share) = &mut self.share {
+            share.give_back(amount);
+        }
     }
 
-    /// Counts `amount` as used.
+    /// What is held is used now.
+    pub(super) fn commit(&mut self, amount: Amount, now: UnixMillis) -> Tally {
+        self.held = self.held.minus(amount);
+        if let Some(share) = &mut self.share {
+            share.commit(amount);
+        }
+        self.add(amount, now)
+    }
+
+    /// Counts what was not held.
     pub(super) fn count(&mut self, amount: Amount, now: UnixMillis) -> Tally {
+        if let Some(share) = &mut self.share {
+            share.take(amount);
+            share.commit(amount);
+        }
+        self.add(amount, now)
+    }
+
+    fn add(&mut self, amount: Amount, now: UnixMillis) -> Tally {
         self.version += 1;
         let (start, used) = match &mut self.used {
             Used::Period { start, used, .. } => {
                 *used = used.plus(amount);
                 (*start, *used)
             }
-            Used::Slots(slots) => slots.add(now, amount),
+            Used::Slots(slots) => {
+                let slot = slots.add(now, amount);
+                if let Some(share) = &mut self.share {
+                    share.note_slot(slot.0);
+                }
+                slot
+            }
         };
         self.tally(start, used)
     }
 
     /// Replaces what was counted by what it really was.
     pub(super) fn correct(&mut self, counted: &Counted, was: Amount, is: Amount) -> Option<Tally> {
+        if let Some(share) = &mut self.share {
+            share.correct(was, is);
+        }
         let (start, used) = match &mut self.used {
             Used::Period { start, used, .. } => {
                 *used = used.minus(was).plus(is);
                 (*start, *used)
             }
-            Used::Slots(slots) => slots.correct(counted.at, was, is)?,
+            Used::Slots(slots) => {
+                let slot = slots.correct(counted.at, was, is)?;
+                if let Some(share) = &mut self.share {
+                    share.note_slot(slot.0);
+                }
+                slot
+            }
         };
         self.version += 1;
         Some(self.tally(start, used))
@@ -292,13 +321,13 @@ impl Meter {
     }
 
     /// Whether a request of `asked` fits, and the unit that it does not fit by.
-    pub(super) fn room(&self, asked: Amount) -> Option<(Unit, Room)> {
+    pub(super) fn room(&self, asked: Amount, contact: Option<Contact>) -> Option<(Unit, Room)> {
         let mut worst: Option<(Unit, Room)> = None;
         for unit in UNITS {
             let Some(cap) = self.window.caps[unit] else {
                 continue;
             };
-            let room = self.room_of(unit, cap, asked[unit]);
+            let room = self.room_of(unit, cap, asked[unit], contact);
             if room != Room::Free && worst.is_none_or(|(_, known)| known < room) {
                 worst = Some((unit, room));
             }
@@ -308,28 +337,45 @@ impl Meter {
 
     /// An estimate of tokens that is too large for what is left must not make the rest unusable, so who
     /// is alone may start as long as anything is left.
-    fn room_of(&self, unit: Unit, cap: u64, asked: u64) -> Room {
+    fn room_of(&self, unit: Unit, cap: u64, asked: u64, contact: Option<Contact>) -> Room {
         let own = self.used()[unit];
-        let share = self.share.as_ref();
-        let used = own.saturating_add(share.map_or(0, |share| share.others_used[unit]));
+        let others = self.share.as_ref().map_or(0, |s| s.others_used[unit]);
         // What running answers may give back is not spent.
-        let surely_used = used.saturating_sub(self.unsettled[unit]);
+        let surely_used = own
+            .saturating_add(others)
+            .saturating_sub(self.unsettled[unit]);
         if surely_used >= cap {
             return Room::Spent(self.has_room_at(unit, cap, asked).unwrap_or(NEVER));
         }
+        if let (Some(share), Some(contact)) = (&self.share, contact) {
+            return self.shared_room(unit, asked, share, contact);
+        }
         let held = self.held[unit];
-        let is_alone = self.in_flight == 0 && share.is_none_or(|share| share.others_in_flight == 0);
-        let fits = |limit: u64| {
-            own < limit
-                && (held.saturating_add(asked) <= limit - own
-                    || (unit != Unit::Requests && is_alone))
-        };
-        match share {
-            None if fits(cap) => Room::Free,
-            None => Room::Held,
-            Some(share) if fits(share.budget[unit]) && used < cap => Room::Free,
-            Some(share) if share.denied_until.is_some() => Room::Held,
-            Some(_) => Room::Unasked,
+        let is_alone = unit != Unit::Requests && self.in_flight == 0;
+        if own < cap && (held.saturating_add(asked) <= cap - own || is_alone) {
+            return Room::Free;
+        }
+        Room::Held
+    }
+
+    /// The same where others count, too: what was granted may be taken, the rest has to be asked for.
+    fn shared_room(&self, unit: Unit, asked: u64, share: &Share, contact: Contact) -> Room {
+        if contact.away {
+            // What is held will be committed: all of it must have been pledged.
+            let left = share.pledged(unit).saturating_sub(self.held[unit]);
+            return match contact.serves_alone && asked <= left {
+                true => Room::Free,
+                false => Room::Away,
+            };
+        }
+        let credit = share.credit(unit);
+        let is_alone = unit != Unit::Requests && self.in_flight == 0;
+        if asked <= credit || is_alone && credit > 0 && share.has_the_rest() {
+            Room::Free
+        } else if share.may_ask(contact.now) {
+            Room::Unasked
+        } else {
+            Room::Held
         }
     }
 
@@ -349,6 +395,24 @@ impl Meter {
                 slots.falls_to(unit, target).or_else(|| slots.empty_at())
             }
         }
+    }
+
+    /// Whether more was committed than others have heard of, of something that is limited.
+    pub(super) fn is_overdrawn(&self) -> bool {
+        self.of_limited(Share::is_overdrawn)
+    }
+
+    /// Whether what was granted of something limited will soon be used.
+    pub(super) fn is_low(&self) -> bool {
+        self.of_limited(Share::is_low)
+    }
+
+    fn of_limited(&self, is_so: fn(&Share, Unit) -> bool) -> bool {
+        let limited = |unit: &Unit| self.window.caps[*unit].is_some();
+        let mut units = UNITS.into_iter().filter(limited);
+        self.share
+            .as_ref()
+            .is_some_and(|share| units.any(|unit| is_so(share, unit)))
     }
 
     /// How much of the window is left, by how much time is left to use it: 1 is on schedule, more means that

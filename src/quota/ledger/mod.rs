@@ -4,8 +4,10 @@
 //! a mutex around it and writes the [`Tally`]s that an operation returns to the journal.
 
 mod learned;
+mod lease;
 mod meter;
 mod pace;
+mod share;
 mod slots;
 
 use smallvec::SmallVec;
@@ -14,10 +16,13 @@ use super::limit::{Amount, Cost, Cycle, Exhausted, Lack, Limits, Unit, Window};
 use crate::chat::{Allowance, Span};
 use crate::clock::UnixMillis;
 use learned::Learned;
+use lease::Lease;
+pub(super) use lease::Terms;
 pub(super) use meter::Tally;
 use meter::{Meter, NEVER, Room, Used};
 pub use pace::Forecast;
 use pace::Pace;
+use share::Share;
 
 /// What an account has counted.
 #[derive(Clone, Debug)]
@@ -35,6 +40,8 @@ pub(super) struct Ledger {
     resets: u64,
     learned: Learned,
     pace: Pace,
+    /// How other gateways count here, too.
+    lease: Option<Box<Lease>>,
 }
 
 /// One reservation's part in a ledger.
@@ -57,6 +64,15 @@ struct Counted {
 
 /// What one operation has to have written: a line for each window that it changed.
 pub(super) type Tallies = SmallVec<[Tally; 4]>;
+
+/// What follows from something that was counted.
+#[derive(Debug, Default)]
+pub(super) struct Counting {
+    /// What has to be written before it is released.
+    pub(super) tallies: Tallies,
+    /// The claim that has to be answered before it is released.
+    pub(super) heard_by: Option<u64>,
+}
 
 /// The counts of a window as they were stored.
 #[derive(Clone, Debug)]
@@ -153,6 +169,7 @@ impl Ledger {
             resets: 0,
             learned: Learned::default(),
             pace: Pace::default(),
+            lease: None,
         }
     }
 
@@ -215,6 +232,9 @@ impl Ledger {
         }
         self.roll(now);
         self.limits = limits;
+        if let Some(lease) = &mut self.lease {
+            lease.change();
+        }
         // Who edits limits knows better than what a provider said before.
         self.learned = Learned::default();
         let mut old: Vec<Option<Meter>> = std::mem::take(&mut self.meters)
@@ -249,7 +269,9 @@ impl Ledger {
                 }
                 None => {
                     renamed = true;
-                    Meter::new(window, new_id(), next, now)
+                    let mut meter = Meter::new(window, new_id(), next, now);
+                    meter.share = self.lease.as_ref().map(|_| Share::default());
+                    meter
                 }
             })
             .collect();
@@ -267,7 +289,7 @@ impl Ledger {
     }
 
     /// Whether one request of this cost would be admitted.
-    pub(super) fn admit(&self, cost: Cost, now: UnixMillis) -> Result<(), Exhausted> {
+    pub(super) fn admit(&mut self, cost: Cost, now: UnixMillis) -> Result<(), Exhausted> {
         let amount = cost.at_most(ESTIMATE_MAX).of_one();
         let mut worst: Option<(Lack, Room)> = None;
         let mut note = |lack: Lack, room: Room| {
@@ -275,15 +297,21 @@ impl Ledger {
                 worst = Some((lack, room));
             }
         };
+        let contact = self.lease.as_ref().map(|lease| lease.contact(now));
         for meter in &self.meters {
-            if let Some((unit, room)) = meter.room(amount) {
+            if let Some((unit, room)) = meter.room(amount, contact) {
                 note(Lack::Room(unit), room);
             }
         }
         match self.limits.max_concurrent {
             Some(0) => note(Lack::Place, Room::Spent(NEVER)),
             Some(most) if self.open >= most => note(Lack::Place, Room::Held),
-            _ => {}
+            Some(_) => {
+                if let Some(lease) = &self.lease {
+                    note(Lack::Place, lease.place(now));
+                }
+            }
+            None => {}
         }
         if let Some((unit, until)) = self.learned.lacking(amount, now) {
             // The next answer may say that there is more.
@@ -294,18 +322,22 @@ impl Ledger {
             note(Lack::Allowance(unit), room);
         }
         // What is spent for good is the reason that matters to the caller.
-        let Some((lack, room)) = worst else {
+        let Some((lack, room)) = worst.filter(|(_, room)| *room != Room::Free) else {
             return Ok(());
         };
+        if let Some(lease) = &mut self.lease {
+            lease.look_again(now);
+        }
         let (lack, resets_at) = match room {
             Room::Unasked => (Lack::Lease, None),
+            Room::Away => (Lack::Contact, None),
             Room::Spent(at) => (lack, Some(at).filter(|at| *at != NEVER)),
             Room::Held | Room::Free => (lack, self.first_reset()),
         };
         Err(Exhausted {
             lack,
             resets_at,
-            temporary: matches!(room, Room::Held | Room::Unasked),
+            temporary: !matches!(room, Room::Spent(_)),
         })
     }
 
@@ -318,8 +350,17 @@ impl Ledger {
     /// Holds one request that is admitted.
     pub(super) fn take(&mut self, cost: Cost) -> Hold {
         let amount = cost.at_most(ESTIMATE_MAX).of_one();
+        let mut is_low = false;
         for meter in &mut self.meters {
             meter.take(amount);
+            is_low |= meter.is_low();
+        }
+        if let Some(lease) = &mut self.lease {
+            lease.take_place();
+            lease.note_taken(amount);
+            if is_low {
+                lease.urge();
+            }
         }
         self.learned.take(amount);
         self.waiting = self.waiting.plus(amount);
@@ -334,10 +375,10 @@ impl Ledger {
     }
 
     /// Turns what is held into what is used.
-    pub(super) fn commit(&mut self, hold: &mut Hold, now: UnixMillis) -> Tallies {
-        let mut tallies = Tallies::new();
+    pub(super) fn commit(&mut self, hold: &mut Hold, now: UnixMillis) -> Counting {
+        let mut counting = Counting::default();
         if hold.counted.is_some() {
-            return tallies;
+            return counting;
         }
         hold.counted = Some(Counted {
             at: now,
@@ -346,16 +387,25 @@ impl Ledger {
         self.waiting = self.waiting.minus(hold.amount);
         self.pace.count(hold.amount);
         for meter in self.meters.iter_mut().filter(|meter| meter.has(hold)) {
-            meter.give_back(hold.amount);
             meter.unsettled = meter.unsettled.plus(hold.tokens());
-            tallies.push(meter.count(hold.amount, now));
+            counting.tallies.push(meter.commit(hold.amount, now));
         }
-        tallies
+        counting.heard_by = self.must_be_heard();
+        counting
+    }
+
+    /// The claim that tells the others of more than was pledged; nothing may be released before its answer.
+    fn must_be_heard(&mut self) -> Option<u64> {
+        let lease = self.lease.as_mut()?;
+        lease.stir();
+        let overdrawn = self.meters.iter().any(Meter::is_overdrawn);
+        (overdrawn && !lease.away).then(|| lease.urge())
     }
 
     /// Ends a reservation with what it really cost.
-    pub(super) fn settle(&mut self, hold: &Hold, cost: Cost, now: UnixMillis) -> Tallies {
-        let mut tallies = Tallies::new();
+    pub(super) fn settle(&mut self, hold: &Hold, cost: Cost, now: UnixMillis) -> Counting {
+        let mut counting = Counting::default();
+        let tallies = &mut counting.tallies;
         let is = cost.of_one();
         self.end(hold);
         match &hold.counted {
@@ -374,12 +424,21 @@ impl Ledger {
             }
             Some(_) => {}
         }
-        tallies
+        if hold.counted.is_none() {
+            counting.heard_by = self.must_be_heard();
+        } else if let Some(lease) = &mut self.lease {
+            lease.stir();
+        }
+        counting
     }
 
     /// Ends a reservation without a number: uncounted if it was not committed, else as estimated.
     pub(super) fn end(&mut self, hold: &Hold) {
         self.open = self.open.saturating_sub(1);
+        if let Some(lease) = &mut self.lease {
+            lease.give_place_back();
+            lease.stir();
+        }
         if hold.counted.is_none() {
             self.waiting = self.waiting.minus(hold.amount);
         }
@@ -450,8 +509,8 @@ impl Ledger {
     }
 
     fn window_standing(&self, meter: &Meter, now: UnixMillis) -> WindowStanding {
-        let others = meter.share.unwrap_or_default();
-        let used = meter.used().plus(others.others_used);
+        let others = meter.share.as_ref().map(|share| share.others_used);
+        let used = meter.used().plus(others.unwrap_or_default());
         let cycle = &meter.window.cycle;
         let mut left = meter.window.caps.0;
         for (cap, used) in left.iter_mut().zip(used.0) {

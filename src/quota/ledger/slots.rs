@@ -35,9 +35,13 @@ impl Slots {
     }
 
     /// How long a slot is, in milliseconds.
-    #[cfg(test)]
     pub(in crate::quota) fn width(&self) -> i64 {
         self.width
+    }
+
+    /// How long the window is, in milliseconds.
+    pub(in crate::quota) fn every(&self) -> i64 {
+        self.every
     }
 
     /// All of it together, as of the last [`expire`](Slots::expire).

@@ -1,0 +1,411 @@
+//! An account that is shared with other gateways: what this one tells them, and what it wishes for.
+//!
+//! It tells absolute numbers (what it has used and holds) and wishes for some *credit*: room that it may
+//! take without asking, which everybody else counts as used from then on. So a busy counter asks now and
+//! then, and not for each request. Three rules keep the sum below every limit:
+//!
+//! 1. Nothing is taken beyond the credit.
+//! 2. A commit beyond what was *pledged* (the credit, without what was committed since it was granted) is not
+//!    released before the others have heard of it. If this process ends, what it held comes back to all,
+//!    what it was pledged does not.
+//! 3. A claim that asks for less credit gives the rest up when it is made, not when it is answered.
+//!
+//! Pure, like everything here: `sharing` carries claims to Redis and answers back.
+
+use std::time::Duration;
+
+use super::Ledger;
+use super::meter::{Meter, Room, Used};
+use super::share::Share;
+use crate::clock::UnixMillis;
+use crate::quota::limit::{Amount, Cycle, PerUnit, UNITS, Unit};
+use crate::quota::shared::{Acked, Claim, Kind, Told, WindowClaim};
+
+/// How an account is shared.
+#[derive(Clone, Debug)]
+pub(in crate::quota) struct Lease {
+    /// Its name for all gateways.
+    account: String,
+    terms: Terms,
+    /// The version of the last claim that was made, and of the last that was answered.
+    made: u64,
+    answered: u64,
+    acked: Option<Acked>,
+    /// Whether the next claim has to say everything.
+    whole: bool,
+    /// Whether the others cannot be heard.
+    pub(super) away: bool,
+    /// What was asked for and not there since the last claim.
+    wanted: Amount,
+    /// What was taken since the last claim, and the pace of that in each unit per second.
+    taken: Amount,
+    pace: [f64; 4],
+    claimed_at: UnixMillis,
+    answered_at: UnixMillis,
+    replicas: u64,
+    /// Requests at once.
+    places: Share,
+    /// Something changed that the others have not heard of.
+    stirred: bool,
+    /// Somebody waits for the next answer.
+    urgent: bool,
+}
+
+/// How counters are shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::quota) struct Terms {
+    /// How far ahead credit is wished for, at the present pace.
+    pub(in crate::quota) ahead: Duration,
+    /// Whether what is pledged may be used while the others cannot be heard.
+    pub(in crate::quota) serves_alone: bool,
+    /// Who was silent for this long is taken for dead.
+    pub(in crate::quota) lease: Duration,
+}
+
+/// How a request finds a shared account.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Contact {
+    pub(super) now: UnixMillis,
+    pub(super) away: bool,
+    pub(super) serves_alone: bool,
+}
+
+/// What changed is told after this time, if nobody waits for it.
+const TELL_AFTER: Duration = Duration::from_millis(200);
+
+/// What others use is looked at again after this time, where it stands in the way.
+const STALE: Duration = Duration::from_millis(500);
+
+/// How much of what is left one gateway takes ahead at most: this part of its equal share.
+const PART_OF_SHARE: u64 = 4;
+
+/// How far back the pace looks, in seconds.
+const MEMORY: f64 = 2.0;
+
+/// What the places are called among the windows.
+const PLACES: &str = "places";
+
+impl Lease {
+    fn new(account: String, terms: Terms) -> Lease {
+        Lease {
+            account,
+            terms,
+            made: 0,
+            answered: 0,
+            acked: None,
+            whole: true,
+            away: false,
+            wanted: Amount::default(),
+            taken: Amount::default(),
+            pace: [0.0; 4],
+            claimed_at: UnixMillis(0),
+            answered_at: UnixMillis(0),
+            replicas: 1,
+            places: Share::default(),
+            stirred: true,
+            urgent: false,
+        }
+    }
+
+    pub(super) fn contact(&self, now: UnixMillis) -> Contact {
+        Contact {
+            now,
+            away: self.away,
+            serves_alone: self.terms.serves_alone,
+        }
+    }
+
+    /// A place among the requests at once was taken, or given back.
+    pub(super) fn take_place(&mut self) {
+        self.places.take(PerUnit([1, 0, 0, 0]));
+    }
+
+    pub(super) fn give_place_back(&mut self) {
+        self.places.give_back(PerUnit([1, 0, 0, 0]));
+    }
+
+    /// Whether there is a place among the requests at once.
+    pub(super) fn place(&self, now: UnixMillis) -> Room {
+        // Who dies gives his places back, so none can be pledged for the time without contact.
+        match self.places.credit(Unit::Requests) {
+            _ if self.away => Room::Away,
+            0 if self.places.may_ask(now) => Room::Unasked,
+            0 => Room::Held,
+            _ => Room::Free,
+        }
+    }
+
+    /// Something was taken.
+    pub(super) fn note_taken(&mut self, amount: Amount) {
+        self.taken = self.taken.plus(amount);
+        self.stirred = true;
+    }
+
+    /// Something changed that others should hear of when there is time.
+    pub(super) fn stir(&mut self) {
+        self.stirred = true;
+    }
+
+    /// Others should hear of it at once. Gives the version of the claim that will tell.
+    pub(super) fn urge(&mut self) -> u64 {
+        self.stirred = true;
+        self.urgent = true;
+        self.made + 1
+    }
+
+    /// The windows change, so that all of it is to be said again.
+    pub(super) fn change(&mut self) {
+        self.whole = true;
+        self.stirred = true;
+    }
+
+    /// Somebody found that others stand in the way: it is worth looking again.
+    pub(super) fn look_again(&mut self, now: UnixMillis) {
+        self.stirred |= self.answered_at.until(now) >= STALE;
+    }
+
+    fn learn_pace(&mut self, now: UnixMillis) {
+        let seconds = self.claimed_at.until(now).as_secs_f64().max(0.000_1);
+        let taken = std::mem::take(&mut self.taken);
+        let weight = 1.0 - (-seconds / MEMORY).exp();
+        for (pace, taken) in self.pace.iter_mut().zip(taken.0) {
+            *pace += weight * (taken as f64 / seconds - *pace);
+        }
+        self.claimed_at = now;
+    }
+
+    /// What to wish for of a unit of which `left` is left.
+    fn wish(&self, unit: Unit, left: u64, ahead: Duration) -> u64 {
+        let ahead = (self.pace[unit as usize] * ahead.as_secs_f64()).round() as u64;
+        let most = left / (PART_OF_SHARE * self.replicas.max(1));
+        self.wanted[unit].saturating_add(ahead.min(most))
+    }
+}
+
+impl Ledger {
+    /// From now on other gateways count here, too.
+    pub(in crate::quota) fn share(&mut self, account: String, terms: Terms) {
+        for meter in &mut self.meters {
+            meter.share = Some(Share::default());
+        }
+        self.lease = Some(Box::new(Lease::new(account, terms)));
+    }
+
+    /// Somebody waits for room of this cost. Gives the version of the claim that will ask for it.
+    pub(in crate::quota) fn want(&mut self, amount: Amount) -> Option<u64> {
+        let lease = self.lease.as_mut()?;
+        lease.wanted = lease.wanted.plus(amount);
+        Some(lease.urge())
+    }
+
+    /// Whether a claim of this version was answered, or will not be before long.
+    pub(in crate::quota) fn has_heard(&self, version: u64) -> bool {
+        let lease = self.lease.as_ref();
+        lease.is_none_or(|lease| lease.away || lease.answered >= version)
+    }
+
+    /// Whether somebody waits for the next answer.
+    pub(in crate::quota) fn is_urgent(&self) -> bool {
+        self.lease.as_ref().is_some_and(|lease| lease.urgent)
+    }
+
+    /// Whether it is time for a claim.
+    pub(in crate::quota) fn is_due(&self, now: UnixMillis) -> bool {
+        let Some(lease) = &self.lease else {
+            return false;
+        };
+        let silent = lease.claimed_at.until(now);
+        // A clock that was set back must not keep us silent.
+        let silent = if lease.claimed_at > now {
+            TELL_AFTER
+        } else {
+            silent
+        };
+        lease.urgent
+            || silent >= TELL_AFTER && self.has_to_tell()
+            || silent >= lease.terms.lease / 3 && self.open > 0
+    }
+
+    /// Whether something changed that the others have not heard of, or something is set aside.
+    pub(in crate::quota) fn has_to_tell(&self) -> bool {
+        let Some(lease) = &self.lease else {
+            return false;
+        };
+        let mut shares = self.meters.iter().filter_map(|meter| meter.share.as_ref());
+        lease.stirred || lease.places.has_credit() || shares.any(Share::has_credit)
+    }
+
+    /// What the others are to be told, and what is wished for.
+    pub(in crate::quota) fn claim(&mut self, now: UnixMillis) -> Option<Claim> {
+        self.roll(now);
+        let lease = self.lease.as_mut()?;
+        lease.learn_pace(now);
+        lease.made += 1;
+        let mut windows: Vec<WindowClaim> = self
+            .meters
+            .iter_mut()
+            .map(|meter| meter.claim(lease))
+            .collect();
+        if let Some(most) = self.limits.max_concurrent {
+            let others = lease.places.others_in_flight;
+            let left = most.saturating_sub(self.open).saturating_sub(others);
+            // Places come back by themselves, so there is no need for many ahead.
+            let wish = lease.wish(Unit::Requests, left, Duration::from_millis(100));
+            let wish = [wish, 0, 0, 0];
+            lease.places.claim(wish, UnixMillis(0));
+            windows.push(WindowClaim {
+                id: PLACES.to_owned(),
+                kind: Kind::Slots,
+                caps: [Some(most), None, None, None],
+                used: Vec::new(),
+                held: [self.open, 0, 0, 0],
+                wish,
+                in_flight: self.open,
+            });
+        }
+        lease.wanted = Amount::default();
+        lease.stirred = false;
+        lease.urgent = false;
+        Some(Claim {
+            account: lease.account.clone(),
+            version: lease.made,
+            acked: lease.acked,
+            whole: lease.whole,
+            windows,
+        })
+    }
+
+    /// The last claim was answered.
+    pub(in crate::quota) fn told(&mut self, told: &Told, now: UnixMillis) {
+        let Some(lease) = &mut self.lease else {
+            return;
+        };
+        lease.away = false;
+        lease.acked = Some(told.acked);
+        lease.answered_at = now;
+        lease.replicas = told.replicas;
+        if told.lost || told.acked.version != lease.made {
+            lease.whole = true;
+            lease.stirred = true;
+            // Also where nobody waits: what is not counted there is missing.
+            lease.urgent = true;
+            self.claim_failed();
+            return;
+        }
+        lease.whole = false;
+        lease.answered = lease.made;
+        let mut windows = told.windows.iter();
+        for (meter, told) in self.meters.iter_mut().zip(&mut windows) {
+            let start = meter.claimed_start();
+            if let Some(share) = &mut meter.share {
+                share.answer(told, &meter.window.caps.0, start, now);
+                // A period that others are not in yet, or no more: by their clock, which is ours from now on.
+                lease.stirred |= told.stale;
+            }
+        }
+        if let Some(places) = windows.next() {
+            let caps = [self.limits.max_concurrent, None, None, None];
+            lease.places.answer(places, &caps, UnixMillis(0), now);
+        }
+    }
+
+    /// The last claim was not answered.
+    pub(in crate::quota) fn claim_failed(&mut self) {
+        for meter in &mut self.meters {
+            if let Some(share) = &mut meter.share {
+                share.fail();
+            }
+        }
+        if let Some(lease) = &mut self.lease {
+            lease.stirred = true;
+        }
+    }
+
+    /// The others cannot be heard.
+    pub(in crate::quota) fn set_away(&mut self) {
+        if let Some(lease) = &mut self.lease {
+            lease.away = true;
+        }
+    }
+
+    /// Wishes for nothing any more: the process ends.
+    pub(in crate::quota) fn give_credit_up(&mut self) {
+        if let Some(lease) = &mut self.lease {
+            lease.terms.ahead = Duration::ZERO;
+            lease.wanted = Amount::default();
+        }
+    }
+
+    /// Whether they have ever answered.
+    pub(in crate::quota) fn was_told(&self) -> bool {
+        self.lease.as_ref().is_some_and(|lease| lease.answered > 0)
+    }
+}
+
+impl Meter {
+    fn claim(&mut self, lease: &Lease) -> WindowClaim {
+        let start = self.claimed_start();
+        let used = self.used();
+        let held = self.held;
+        let share = self.share.get_or_insert_with(Share::default);
+        let taken = used
+            .plus(held)
+            .plus(share.others_used)
+            .plus(share.others_held);
+        let mut wish = [0; 4];
+        for unit in UNITS {
+            if let Some(cap) = self.window.caps[unit] {
+                let left = cap.saturating_sub(taken[unit]);
+                wish[unit as usize] = lease.wish(unit, left, lease.terms.ahead);
+            }
+        }
+        let told = share.claim(wish, start);
+        let used = match &self.used {
+            Used::Period { start, used, .. } => vec![(*start, used.0)],
+            Used::Slots(slots) => slots
+                .iter()
+                .filter(|(start, _)| lease.whole || told.contains(start))
+                .map(|(start, used)| (*start, used.0))
+                .collect(),
+        };
+        WindowClaim {
+            id: self.shared_id(),
+            kind: match &self.used {
+                Used::Slots(slots) => Kind::Rolling {
+                    every_ms: slots.every().unsigned_abs(),
+                    slot_ms: slots.width().unsigned_abs(),
+                },
+                Used::Period { start, end, .. } => match self.window.cycle {
+                    Cycle::Cron(_) => Kind::Fixed {
+                        start: *start,
+                        end: *end,
+                    },
+                    Cycle::Never | Cycle::Rolling(_) => Kind::Forever { start: *start },
+                },
+            },
+            caps: self.window.caps.0,
+            used,
+            held: held.0,
+            wish,
+            in_flight: self.in_flight,
+        }
+    }
+
+    /// What tells the period of a claim from the next one. A rolling window has but one.
+    fn claimed_start(&self) -> UnixMillis {
+        match &self.used {
+            Used::Period { start, .. } => *start,
+            Used::Slots(_) => UnixMillis(0),
+        }
+    }
+
+    /// The same for all gateways, and another one for a window of another shape.
+    fn shared_id(&self) -> String {
+        let id = &self.window.id;
+        match &self.window.cycle {
+            Cycle::Never => format!("{id}/for ever"),
+            Cycle::Cron(schedule) => format!("{id}/{}/{}", schedule.expression(), schedule.zone()),
+            Cycle::Rolling(every) => format!("{id}/{}ms", every.as_millis()),
+        }
+    }
+}
