@@ -42,7 +42,7 @@ pub(super) const KEYS: Keys = Keys {
         "state",
         "request_log",
     ],
-    refused: &[],
+    ..Keys::NONE
 };
 
 const REDIRECTS: &str = "an object of names, each with the model that it stands for";

@@ -12,7 +12,7 @@ use crate::routing::Strategy;
 const KEYS: Keys = Keys {
     read: &["providers", "aliases", "hidden"],
     unsupported: &["strategy"],
-    refused: &[],
+    ..Keys::NONE
 };
 
 const EXPECTED: &str = "an object with `providers`";

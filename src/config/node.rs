@@ -1,6 +1,7 @@
 //! A place in the file: a value, and how one gets there. Nothing is judged here.
 
-use jsonc_parser::ast::{Object, Value};
+use jsonc_parser::ast::{Object, ObjectProp, Value};
+use jsonc_parser::common::Ranged;
 
 use super::wording::{join, may_be_secret, shortened};
 
@@ -34,8 +35,10 @@ pub(super) struct Keys {
     pub(super) read: &'static [&'static str],
     /// Those that other versions of the gateway read, and that can be ignored.
     pub(super) unsupported: &'static [&'static str],
-    /// Those that other versions read, in lower case, and without which something else would be done
-    /// than what is meant.
+    /// Those that are read too, in lower case, however they are cased: people write `RPM`.
+    pub(super) words: &'static [&'static str],
+    /// Those that belong elsewhere, in lower case, and without which something else would be done than what
+    /// is meant.
     pub(super) refused: &'static [&'static str],
 }
 
@@ -63,6 +66,14 @@ impl<'a> Node<'a> {
 
     pub(super) fn is_array(&self) -> bool {
         matches!(self.value, Value::Array(_))
+    }
+
+    /// The number as it is written.
+    pub(super) fn number(&self) -> Option<&'a str> {
+        match self.value {
+            Value::NumberLit(number) => Some(number.value),
+            _ => None,
+        }
     }
 
     /// The text as it is written, with its variables not expanded.
@@ -111,14 +122,50 @@ impl<'a> Fields<'a> {
             secret: false,
         })
     }
+
+    /// Those of its words that stand there, in the order of the file: each as it is known, and as it was
+    /// written. Null is as good as absent.
+    pub(super) fn words(&self) -> Vec<(&'static str, Entry<'a>)> {
+        let word = |property: &'a ObjectProp<'a>| {
+            let key = property.name.as_str();
+            let entry = Entry {
+                key,
+                at: property.name.start(),
+                value: Node {
+                    value: &property.value,
+                    path: join(&self.path, key),
+                    secret: false,
+                },
+            };
+            Some((self.keys.word(key)?, entry)).filter(|(_, entry)| !entry.value.is_null())
+        };
+        self.object.properties.iter().filter_map(word).collect()
+    }
 }
 
 impl Keys {
+    /// No keys at all.
+    pub(super) const NONE: Keys = Keys {
+        read: &[],
+        unsupported: &[],
+        words: &[],
+        refused: &[],
+    };
+
     pub(super) fn contain(&self, key: &str) -> bool {
-        self.read.contains(&key) || self.unsupported.contains(&key) || self.refuse(key)
+        self.read.contains(&key)
+            || self.unsupported.contains(&key)
+            || self.word(key).is_some()
+            || self.refuse(key)
     }
 
-    /// Whether `key` is one of the refused, however it is cased: people write `RPM`.
+    /// Which of the words `key` is.
+    pub(super) fn word(&self, key: &str) -> Option<&'static str> {
+        let mut words = self.words.iter();
+        words.find(|word| word.eq_ignore_ascii_case(key)).copied()
+    }
+
+    /// Whether `key` is one of the refused, however it is cased.
     pub(super) fn refuse(&self, key: &str) -> bool {
         self.refused
             .iter()

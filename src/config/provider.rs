@@ -44,13 +44,12 @@ const KEYS: Keys = Keys {
         "dummy_signature",
     ],
     unsupported: &["quota_group", "max_concurrent", "proxy"],
-    refused: &[],
+    ..Keys::NONE
 };
 
 const TLS_KEYS: Keys = Keys {
     read: &["ca_file", "insecure_skip_verify"],
-    unsupported: &[],
-    refused: &[],
+    ..Keys::NONE
 };
 
 /// Reads one provider. `names` are those of the model's providers so far.

@@ -156,17 +156,18 @@ impl<'e> Reader<'e> {
         };
         for property in &object.properties {
             let key = property.name.as_str();
-            if keys.read.contains(&key) || is_remark(key) {
+            if keys.read.contains(&key) || keys.word(key).is_some() || is_remark(key) {
                 continue;
             }
             let (at, path) = (property.name.start(), join(&node.path, key));
             if keys.refuse(key) {
                 if !matches!(property.value, Value::NullKeyword(_)) {
-                    let message = format!("not supported by this version, expected {expected}");
+                    let message = format!("found a key of another form, expected {expected}");
                     self.error_at(Some(at), &path, message, None);
                 }
             } else if !keys.unsupported.contains(&key) {
-                let hint = nearest(key, keys.read.iter().chain(keys.unsupported).copied());
+                let known = keys.read.iter().chain(keys.words).chain(keys.unsupported);
+                let hint = nearest(key, known.copied());
                 self.unread_key(at, path, "found an unknown key", did_you_mean(hint));
             } else if !matches!(property.value, Value::NullKeyword(_)) {
                 self.unread_key(at, path, "not supported by this version", None);

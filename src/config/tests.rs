@@ -214,13 +214,10 @@ fn null_is_as_good_as_absent_where_a_value_is_optional() {
     let text = r#""weight": null, "rate_limit": null, "custom_headers": null, "tls": null,
         "max_context_length": null, "timeout": null, "enabled": null, "quota_group": null"#;
     assert_eq!(provider(text), provider(""));
-    let limits = r#""rate_limit": {"requests_per_period": null, "period_cron": null}"#;
-    assert!(
-        provider(limits).limits.windows()[0]
-            .cycle
-            .schedule()
-            .is_some()
-    );
+    let limits = r#""rate_limit": {"requests_per_period": null, "period_cron": null, "RPM": null}"#;
+    let nothing_said = provider(r#""rate_limit": {}"#).limits;
+    assert_eq!(provider(limits).limits, nothing_said);
+    assert!(nothing_said.windows()[0].cycle.schedule().is_some());
     assert!(read(r#"{"_global": null}"#).is_ok());
 }
 
@@ -263,6 +260,89 @@ fn a_bad_cron_expression_is_refused_with_its_place() {
     );
     assert!(read(&limit("0 0 * *")).is_err());
     assert!(read(&limit("@daily")).is_ok());
+}
+
+#[test]
+fn a_rate_limit_may_be_written_in_many_ways() {
+    let text = fs::read_to_string(fixtures("valid").join("limits.json")).unwrap();
+    let config = read(&text).unwrap();
+    let shown = |provider: &str| {
+        let mut providers = config.models[0].providers.iter();
+        let limits = &providers.find(|p| p.name == provider).unwrap().limits;
+        let window = |window: &Window| {
+            let caps = window.caps.0.map(|cap| match cap {
+                Some(cap) => cap.to_string(),
+                None => "-".to_owned(),
+            });
+            let cycle = match &window.cycle {
+                Cycle::Never => "never".to_owned(),
+                Cycle::Rolling(every) => format!("{every:?}"),
+                Cycle::Cron(schedule) => format!("{} {}", schedule.expression(), schedule.zone()),
+            };
+            format!("{} = {} per {cycle}", window.id, caps.join(" "))
+        };
+        let windows: Vec<String> = limits.windows().iter().map(window).collect();
+        (windows, limits.max_concurrent)
+    };
+    for (provider, windows, max_concurrent) in [
+        ("number", &["minute = 60 - - - per 60s"][..], None),
+        (
+            "words",
+            &[
+                "month = 7 - - - per 0 0 1 * * America/Los_Angeles",
+                "day = 0 - - - per 0 0 * * * America/Los_Angeles",
+                "minute = 10 1000 - - per 60s",
+            ],
+            Some(2),
+        ),
+        (
+            "all-words",
+            &[
+                "month = 17 18 - - per 0 0 1 * * Asia/Shanghai",
+                "week = 5 10 - - per 0 0 * * 1 Asia/Shanghai",
+                "day = 4 9 13 16 per 0 0 * * * Asia/Shanghai",
+                "hour = 3 8 12 15 per 3600s",
+                "minute = 2 7 11 14 per 60s",
+                "second = 1 6 - - per 1s",
+            ],
+            None,
+        ),
+        (
+            "long-words",
+            &[
+                "week = 5 10 - - per 0 0 * * 1 Asia/Shanghai",
+                "day = 4 9 - - per 0 0 * * * Asia/Shanghai",
+                "hour = 3 8 - - per 3600s",
+                "minute = 2 7 - - per 60s",
+                "second = 1 6 - - per 1s",
+            ],
+            Some(0),
+        ),
+        (
+            "mixed",
+            &[
+                "period = 100 - - - per 0 */6 * * * Asia/Shanghai",
+                "minute = - 5 - - per 60s",
+            ],
+            None,
+        ),
+        (
+            "windows",
+            &[
+                "month = 1000 - - - per 0 0 1 * * UTC",
+                "0 0 * * * UTC = 5 - - - per 0 0 * * * UTC",
+                "0 0 * * * = 2 - - - per 0 0 * * * Asia/Shanghai",
+                "0 * * * * = 9 - - - per 0 * * * * Asia/Shanghai",
+                "90s = - 1000 - - per 90s",
+                "1m = 10 - 5 6 per 60s",
+                "500ms = - 10 - - per 500ms",
+            ],
+            Some(4),
+        ),
+    ] {
+        let windows = windows.iter().map(|window| (*window).to_owned()).collect();
+        assert_eq!(shown(provider), (windows, max_concurrent), "{provider}");
+    }
 }
 
 #[test]
@@ -418,6 +498,9 @@ const PIECES: &[&str] = &[
     "\"api_key\":",
     "\"model\":",
     "\"rate_limit\":{",
+    "\"rate_limit\":[{",
+    "\"rpm\":",
+    "\"every\":",
     "\"timeout\":",
     "\"weight\":",
     "\"custom_headers\":{",
