@@ -1,5 +1,6 @@
 //! How a provider speaks: which dialect, and where it differs from others of it.
 
+use super::choice::one_of;
 use super::node::{Fields, Node};
 use super::reader::Reader;
 use crate::protocol::{Dialect, MaxTokensField, Protocol, SchemaStyle, ThinkingStyle};
@@ -7,7 +8,7 @@ use crate::protocol::{Dialect, MaxTokensField, Protocol, SchemaStyle, ThinkingSt
 /// Reads how a provider speaks.
 pub(super) fn read(fields: &Fields<'_>, reader: &mut Reader<'_>) -> Dialect {
     let protocols = Protocol::ALL.map(|protocol| (protocol.name(), protocol));
-    let protocol = one_of(fields, "protocol", &protocols, reader).unwrap_or_default();
+    let protocol = one_of(fields.get("protocol"), &protocols, reader).unwrap_or_default();
     let plain = Dialect::plain(protocol);
     let limits = [
         ("max_tokens", MaxTokensField::MaxTokens),
@@ -26,38 +27,18 @@ pub(super) fn read(fields: &Fields<'_>, reader: &mut Reader<'_>) -> Dialect {
         default_max_tokens: reader
             .whole(fields.get("default_max_tokens"), 1)
             .unwrap_or(plain.default_max_tokens),
-        max_tokens_field: one_of(fields, "max_tokens_field", &limits, reader).unwrap_or_default(),
+        max_tokens_field: one_of(fields.get("max_tokens_field"), &limits, reader)
+            .unwrap_or_default(),
         include_usage: reader
             .flag(fields.get("include_usage"))
             .unwrap_or(plain.include_usage),
-        thinking_style: one_of(fields, "thinking_style", &thinking, reader).unwrap_or_default(),
-        schema_style: one_of(fields, "schema_style", &schemas, reader).unwrap_or_default(),
+        thinking_style: one_of(fields.get("thinking_style"), &thinking, reader).unwrap_or_default(),
+        schema_style: one_of(fields.get("schema_style"), &schemas, reader).unwrap_or_default(),
         drop_params: drop_params(fields.get("drop_params"), reader),
         anthropic_version: text(fields, "anthropic_version", reader)
             .unwrap_or(plain.anthropic_version),
         dummy_signature: text(fields, "dummy_signature", reader).unwrap_or(plain.dummy_signature),
     }
-}
-
-/// One of a few words.
-fn one_of<T: Copy>(
-    fields: &Fields<'_>,
-    key: &'static str,
-    known: &[(&'static str, T)],
-    reader: &mut Reader<'_>,
-) -> Option<T> {
-    let words: Vec<String> = known.iter().map(|(word, _)| format!("{word:?}")).collect();
-    let expected = match words.split_last() {
-        Some((last, before)) => format!("{} or {last}", before.join(", ")),
-        None => String::new(),
-    };
-    let node = fields.get(key)?;
-    let word = reader.text(&node, &expected)?;
-    let found = known.iter().find(|(known, _)| *known == word);
-    if found.is_none() {
-        reader.wrong(&node, &expected);
-    }
-    found.map(|(_, meaning)| *meaning)
 }
 
 fn text(fields: &Fields<'_>, key: &'static str, reader: &mut Reader<'_>) -> Option<String> {

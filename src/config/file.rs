@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use super::group::Groups;
 use super::node::{Entry, Fields, Node};
 use super::reader::Reader;
 use super::wording::{did_you_mean, nearest};
@@ -29,10 +30,12 @@ pub(super) fn read(
     let global_fields = reserved_fields(reserved, reader);
     let (mut global, defaults) = global::read(global_fields.as_ref(), reader);
     let mut names: HashSet<String> = models.iter().map(|entry| entry.key.to_owned()).collect();
-    let models: Vec<Model> = models
+    let mut groups = Groups::default();
+    let mut models: Vec<Model> = models
         .into_iter()
-        .filter_map(|entry| model::read(&entry, &defaults, folder, &mut names, reader))
+        .filter_map(|entry| model::read(&entry, &defaults, folder, &mut names, &mut groups, reader))
         .collect();
+    groups.settle(&mut models, reader);
     global.model_redirects = global::redirects(global_fields.as_ref(), &names, reader);
     Some((global, models))
 }

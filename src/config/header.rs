@@ -132,7 +132,8 @@ pub(super) fn is_placeholder(key: &str) -> bool {
         )
 }
 
-fn check_key(text: &str, node: &Node<'_>, reader: &mut Reader<'_>) {
+/// Notes what is wrong with a key.
+pub(super) fn check_key(text: &str, node: &Node<'_>, reader: &mut Reader<'_>) {
     if text.trim() != text {
         reader.error(
             node,

@@ -5,17 +5,20 @@
 //! here knows what is done with the values.
 //!
 //! From text to meaning: `syntax` parses, `reader` reads single values and gathers problems,
-//! `file`, `global`, `model`, `provider` and `limits` know the keys, `authorities` the one file that a
-//! configuration may name. [`Source`] is a file on disk,
+//! `file`, `global`, `model`, `provider`, `group` and `limits` know the keys, `authorities` the one file
+//! that a configuration may name. [`Source`] is a file on disk,
 //! [`Watcher`] notices when it changes.
 
 mod authorities;
+mod choice;
 mod dialect;
 mod endpoint;
 mod expand;
 mod file;
 mod global;
+mod group;
 mod header;
+mod keys;
 mod limits;
 mod model;
 mod node;

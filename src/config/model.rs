@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use super::global::Defaults;
+use super::group::Groups;
 use super::node::{Entry, Keys};
 use super::reader::Reader;
 use super::{Model, provider};
@@ -19,12 +20,14 @@ const EXPECTED: &str = "an object with `providers`";
 const PROVIDERS: &str = "an array of providers";
 const ALIASES: &str = "an array of names";
 
-/// Reads one model. `names` holds all models of the file and gets its aliases.
-pub(super) fn read(
-    entry: &Entry<'_>,
+/// Reads one model. `names` holds all models of the file and gets its aliases, `groups` gets those of its
+/// providers.
+pub(super) fn read<'a>(
+    entry: &Entry<'a>,
     defaults: &Defaults,
     folder: &Path,
     names: &mut HashSet<String>,
+    groups: &mut Groups<'a>,
     reader: &mut Reader<'_>,
 ) -> Option<Model> {
     let stars = entry.key.matches('*').count();
@@ -69,13 +72,14 @@ pub(super) fn read(
     let providers: Vec<_> = reader
         .elements(providers, PROVIDERS)
         .iter()
-        .filter_map(|node| {
+        .flat_map(|node| {
             provider::read(
                 node,
                 stars > 0,
                 defaults,
                 folder,
                 &mut provider_names,
+                groups,
                 reader,
             )
         })

@@ -4,10 +4,11 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use super::global::Defaults;
+use super::group::Groups;
 use super::node::{Fields, Keys, Node};
 use super::reader::Reader;
-use super::{authorities, dialect, endpoint, header, limits};
-use crate::quota::{Count, Limits};
+use super::{authorities, dialect, endpoint, group, header, keys};
+use crate::quota::Count;
 use crate::routing::{Provider, Tls};
 use crate::secret::Secret;
 
@@ -20,6 +21,8 @@ const KEYS: Keys = Keys {
         "priority",
         "weight",
         "rate_limit",
+        "quota_group",
+        "max_concurrent",
         "count",
         "retry",
         "timeout",
@@ -43,7 +46,7 @@ const KEYS: Keys = Keys {
         "anthropic_version",
         "dummy_signature",
     ],
-    unsupported: &["quota_group", "max_concurrent", "proxy"],
+    unsupported: &["proxy"],
     ..Keys::NONE
 };
 
@@ -52,43 +55,43 @@ const TLS_KEYS: Keys = Keys {
     ..Keys::NONE
 };
 
-/// Reads one provider. `names` are those of the model's providers so far.
-pub(super) fn read(
-    node: &Node<'_>,
+/// Reads one provider, which is as many as it has keys. `names` are those of the model's providers so far,
+/// `groups` those of the file.
+pub(super) fn read<'a>(
+    node: &Node<'a>,
     model_is_pattern: bool,
     defaults: &Defaults,
     folder: &Path,
     names: &mut HashSet<String>,
+    groups: &mut Groups<'a>,
     reader: &mut Reader<'_>,
-) -> Option<Provider> {
-    let fields = reader.fields(
-        node,
-        &KEYS,
-        "an object with `name`, `endpoint`, `api_key` and `model`",
-    )?;
+) -> Vec<Provider> {
+    let expected = "an object with `name`, `endpoint`, `api_key` and `model`";
+    let Some(fields) = reader.fields(node, &KEYS, expected) else {
+        return Vec::new();
+    };
     let name = name(&fields, names, reader);
 
     // What is switched off may wait for its variables; but its name is what its counts are kept under.
     let enabled = reader.flag(fields.get("enabled")).unwrap_or(true);
     reader.switched_off = !enabled;
-    refuse_other_versions(&fields, reader);
     let timeout = reader
         .seconds(fields.get("timeout"))
         .unwrap_or(defaults.timeout);
     let (stream_support, non_stream_support) = support(&fields, reader);
+    let model = model(&fields, model_is_pattern, reader).unwrap_or_default();
+    let (limits, group) = group::read(&fields, &model, defaults.timezone, groups, reader);
+    let keys = fields.get("api_keys");
     let provider = Provider {
         name: name.unwrap_or_default(),
         endpoint: endpoint(&fields, reader).unwrap_or_default(),
         dialect: dialect::read(&fields, reader),
-        api_key: key(&fields, reader),
-        model: model(&fields, model_is_pattern, reader).unwrap_or_default(),
+        api_key: key(&fields, keys.as_ref(), reader),
+        model,
         priority: reader.whole(fields.get("priority"), 0).unwrap_or(1),
         weight: reader.whole(fields.get("weight"), 0).unwrap_or(10),
-        limits: match fields.get("rate_limit") {
-            Some(node) => limits::read(&node, defaults.timezone, reader).unwrap_or_default(),
-            None => Limits::default(),
-        },
-        group: None,
+        limits,
+        group,
         count: count(&fields, reader),
         retry: reader
             .whole(fields.get("retry"), 0)
@@ -109,8 +112,12 @@ pub(super) fn read(
         max_context_length: reader.whole(fields.get("max_context_length"), 1),
         tls: tls(&fields, folder, reader),
     };
+    let providers = match keys {
+        Some(node) => keys::spread(&node, provider, names, reader),
+        None => vec![provider],
+    };
     reader.switched_off = false;
-    Some(provider)
+    providers
 }
 
 fn name(
@@ -129,13 +136,6 @@ fn name(
         );
     }
     Some(name)
-}
-
-/// What later versions read and this one must not pass over in silence.
-fn refuse_other_versions(fields: &Fields<'_>, reader: &mut Reader<'_>) {
-    if let Some(node) = fields.get("api_keys") {
-        reader.error(&node, "not supported by this version, expected `api_key`");
-    }
 }
 
 fn endpoint(fields: &Fields<'_>, reader: &mut Reader<'_>) -> Option<String> {
@@ -166,20 +166,23 @@ fn endpoint(fields: &Fields<'_>, reader: &mut Reader<'_>) -> Option<String> {
     }
 }
 
-fn key(fields: &Fields<'_>, reader: &mut Reader<'_>) -> Secret {
-    let key = match fields.get("api_keys") {
-        Some(_) => None, // refused already, and meant instead of this
+/// The one key; none where there are `several`.
+fn key(fields: &Fields<'_>, several: Option<&Node<'_>>, reader: &mut Reader<'_>) -> Secret {
+    let node = match several {
+        Some(node) => {
+            if fields.get("api_key").is_some() {
+                let message = "found `api_keys` beside `api_key`, expected one of them";
+                reader.error(node, message);
+            }
+            None
+        }
         None => reader.required(fields, "api_key", "the key of this provider"),
     };
-    let node = key.clone();
-    let key = key.and_then(|node| header::required_key(node, reader));
-    if let (Some(node), Some("client")) = (node, key.as_ref().map(Secret::expose)) {
-        // A later version then passes on what the client sent; here it would be sent as a key.
-        reader.error(
-            &node,
-            "found \"client\", which is not supported by this version, expected the key of this provider",
-        );
-    }
+    let key = node.and_then(|node| {
+        let key = header::required_key(node.clone(), reader)?;
+        keys::refuse_client(&key, &node, reader);
+        Some(key)
+    });
     key.unwrap_or_else(|| Secret::new(""))
 }
 

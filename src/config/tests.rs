@@ -25,6 +25,7 @@ fn env(name: &str) -> Option<String> {
     match name {
         "KEY" => Some("k-from-env".into()),
         "HOST" => Some("env.example.com".into()),
+        "KEYS" => Some("key-2, key-3,\n".into()),
         "EMPTY" => Some(String::new()),
         _ => None,
     }
@@ -346,8 +347,65 @@ fn a_rate_limit_may_be_written_in_many_ways() {
 }
 
 #[test]
+fn the_members_of_a_group_have_the_same_limits() {
+    let text = fs::read_to_string(fixtures("valid").join("groups.json")).unwrap();
+    let config = read(&text).unwrap();
+    let limits = |more: &str| provider(&format!(r#""rate_limit": {more}"#)).limits;
+    let nothing = || Limits::new(Vec::new(), None);
+    let at_once = |most| Limits::new(Vec::new(), Some(most));
+    let shared = limits(r#"{"rpm": 5, "max_worker": 9}"#);
+    let a = || Some(("a".to_owned(), shared.clone()));
+    let expected = [
+        ("takes", at_once(2), a()),
+        ("says", at_once(3), a()),
+        ("says-again", nothing(), a()),
+        ("both", limits(r#"{"rpm": 1, "max_worker": 1}"#), a()),
+        ("per-model", nothing(), Some(("a/m".into(), limits("7")))),
+        ("per-other", nothing(), Some(("a/o".into(), limits("8")))),
+        ("alone", limits(r#"{"rpm": 1, "max_worker": 4}"#), None),
+        ("takes-too", nothing(), a()),
+        ("nobody-says", nothing(), Some(("b".into(), limits("{}")))),
+        ("nor-here", nothing(), Some(("b".into(), nothing()))),
+    ];
+    let providers = config.models.into_iter().flat_map(|model| model.providers);
+    for (provider, (name, limits, group)) in providers.zip(expected) {
+        assert_eq!(provider.name, name);
+        assert_eq!(provider.limits, limits, "{name}");
+        let found = provider.group.map(|group| (group.id, group.limits));
+        assert_eq!(found, group, "{name}");
+    }
+}
+
+#[test]
+fn each_key_of_a_provider_is_a_provider() {
+    let text = fs::read_to_string(fixtures("valid").join("keys.json")).unwrap();
+    let config = read(&text).unwrap();
+    let providers = &config.models[0].providers;
+    let by_digest = |key| format!("p#{}", KeyDigest::of(key).short(6));
+    let shown: Vec<_> = providers
+        .iter()
+        .map(|p| (p.name.clone(), p.api_key.expose(), p.enabled))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            (by_digest("key-1"), "key-1", true),
+            (by_digest("key-2"), "key-2", true),
+            (by_digest("key-3"), "key-3", true),
+            ("p#b".into(), "key-4", true),
+            (by_digest("key-5"), "key-5", false),
+            (by_digest("sk-your-key"), "sk-your-key", true),
+            ("p#later".into(), "", false),
+            ("off#c".into(), "", false),
+            ("waits".into(), "", false),
+        ]
+    );
+    assert!(providers[..7].iter().all(|provider| provider.weight == 3));
+}
+
+#[test]
 fn no_problem_shows_a_secret() {
-    for file in ["secrets.json", "misplaced-keys.json"] {
+    for file in ["secrets.json", "misplaced-keys.json", "keys.json"] {
         let text = fs::read_to_string(fixtures("invalid").join(file)).unwrap();
         let rejected = read(&text).unwrap_err();
         assert!(rejected.problems.len() > 10);
@@ -505,6 +563,9 @@ const PIECES: &[&str] = &[
     "\"weight\":",
     "\"custom_headers\":{",
     "\"tls\":{",
+    "\"api_keys\":[",
+    "\"key\":",
+    "\"quota_group\":{",
     "\"aliases\":[",
     "\"model_redirects\":{",
     "\"http://h\"",
