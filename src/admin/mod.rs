@@ -89,6 +89,14 @@ fn standing(route: &Route, now: UnixMillis) -> Vec<Standing<'_>> {
     all
 }
 
+/// A quota that providers share.
+#[derive(Serialize)]
+struct Group<'a> {
+    id: &'a str,
+    #[serde(flatten)]
+    usage: Usage,
+}
+
 /// One provider as selection sees it.
 #[derive(Serialize)]
 struct Standing<'a> {
@@ -104,6 +112,8 @@ struct Standing<'a> {
     max_context_length: Option<u64>,
     #[serde(flatten)]
     usage: Usage,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<Group<'a>>,
     answered: u64,
     failed: u64,
     last_failure: Option<Value>,
@@ -138,6 +148,12 @@ impl<'a> Standing<'a> {
             non_stream_support: provider.non_stream_support,
             max_context_length: provider.max_context_length,
             usage,
+            group: provider.group.as_ref().and_then(|group| {
+                Some(Group {
+                    id: &group.id,
+                    usage: Usage::of(&*candidate.account.group()?, now),
+                })
+            }),
             answered: health.answered,
             failed: health.failed,
             last_failure: health

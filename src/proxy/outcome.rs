@@ -9,8 +9,9 @@ use crate::clock::UnixMillis;
 use crate::quota::{Exhausted, Lack, Unit};
 use crate::routing::{LONGEST_PAUSE, Refusals};
 
-/// Quotas that reset within this time are worth waiting for.
-const SOON: Duration = Duration::from_secs(60);
+/// Quotas that reset within this time are worth waiting for: a minute, and as long as a rolling minute
+/// gives back later.
+const SOON: Duration = Duration::from_secs(61);
 
 /// When the room is only held by requests in flight.
 const VERY_SOON: Duration = Duration::from_secs(1);
@@ -271,8 +272,8 @@ mod tests {
             let failure = told(None, &refusals);
             (failure.kind, failure.retry_after.map(|wait| wait.as_secs()))
         };
-        assert_eq!(spent(Some(60), false), (Kind::RateLimited, Some(60)));
-        assert_eq!(spent(Some(61), false), (Kind::QuotaExhausted, None));
+        assert_eq!(spent(Some(61), false), (Kind::RateLimited, Some(61)));
+        assert_eq!(spent(Some(62), false), (Kind::QuotaExhausted, None));
         assert_eq!(spent(None, false), (Kind::QuotaExhausted, None));
         assert_eq!(spent(Some(3600), true), (Kind::RateLimited, Some(1)));
     }

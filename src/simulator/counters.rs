@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -41,6 +41,8 @@ pub struct Seen {
 /// A request as it came.
 #[derive(Clone, Debug)]
 pub struct Recorded {
+    /// When it had come.
+    pub at: Instant,
     /// Its method.
     pub method: String,
     /// Path and query, as written in the request line.

@@ -118,6 +118,7 @@ fn parse_head(buffer: &mut BytesMut) -> io::Result<Option<Head>> {
     };
     let mut head = Head {
         received: Recorded {
+            at: std::time::Instant::now(),
             method: parsed.method.unwrap_or_default().into(),
             path: parsed.path.unwrap_or_default().into(),
             headers: Vec::with_capacity(parsed.headers.len()),

@@ -3,6 +3,7 @@
 mod counting;
 mod load;
 mod refusals;
+mod windows;
 
 use api_gateway::simulator::{Behavior, Simulator};
 use serde_json::{Value, json};
