@@ -7,7 +7,7 @@ use super::group::Groups;
 use super::node::{Entry, Fields, Node};
 use super::reader::Reader;
 use super::wording::{did_you_mean, nearest};
-use super::{Global, Model, global, model, syntax};
+use super::{Global, Model, clients, global, model, syntax};
 
 /// Reads the whole text; `None` when it is no JSON.
 pub(super) fn read(
@@ -37,6 +37,7 @@ pub(super) fn read(
         .collect();
     groups.settle(&mut models, reader);
     global.model_redirects = global::redirects(global_fields.as_ref(), &names, reader);
+    global.clients = clients::read(global_fields.as_ref(), &global, &names, reader);
     Some((global, models))
 }
 

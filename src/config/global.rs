@@ -57,12 +57,9 @@ pub(super) struct Defaults {
     pub(super) timezone: Tz,
 }
 
-/// Reads everything but the redirects, which can be judged only when the models are known.
+/// Reads everything but the redirects and the clients, which can be judged only when the models are known.
 pub(super) fn read(fields: Option<&Fields<'_>>, reader: &mut Reader<'_>) -> (Global, Defaults) {
     let get = |key| fields.and_then(|fields| fields.get(key));
-    if let Some(node) = get("api_keys") {
-        reader.error(&node, "not supported by this version, expected `api_key`");
-    }
     let timezone = match get("timezone") {
         Some(node) => zone::read(&node, reader).unwrap_or(Tz::UTC),
         None => zone::of_environment(reader),

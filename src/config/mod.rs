@@ -5,12 +5,13 @@
 //! here knows what is done with the values.
 //!
 //! From text to meaning: `syntax` parses, `reader` reads single values and gathers problems,
-//! `file`, `global`, `model`, `provider`, `group` and `limits` know the keys, `authorities` the one file
-//! that a configuration may name. [`Source`] is a file on disk,
+//! `file`, `global`, `clients`, `model`, `provider`, `group` and `limits` know the keys, `authorities` the
+//! one file that a configuration may name. [`Source`] is a file on disk,
 //! [`Watcher`] notices when it changes.
 
 mod authorities;
 mod choice;
+mod clients;
 mod dialect;
 mod endpoint;
 mod expand;
@@ -180,6 +181,8 @@ pub struct Outside<'e> {
     pub env: &'e dyn Fn(&str) -> Option<String>,
     /// Reads another file.
     pub file: &'e dyn Fn(&Path) -> io::Result<Vec<u8>>,
+    /// When it is read.
+    pub now: UnixMillis,
 }
 
 /// Reads the text of a configuration file.

@@ -16,6 +16,7 @@ use super::expand::{Fault, expand};
 use super::node::{Entry, Fields, Keys, Node, is_remark};
 use super::problem::Problem;
 use super::wording::{begins_like_a_key, did_you_mean, join, nearest, quoted};
+use crate::clock::UnixMillis;
 
 /// The longest time that may be configured, in seconds: a year.
 const SECONDS_MAX: f64 = 31_536_000.0;
@@ -59,9 +60,19 @@ impl<'e> Reader<'e> {
         (self.outside.env)(name)
     }
 
+    /// When the file is read.
+    pub(super) fn now(&self) -> UnixMillis {
+        self.outside.now
+    }
+
     /// What another file holds.
     pub(super) fn file(&self, path: &Path) -> io::Result<Vec<u8>> {
         (self.outside.file)(path)
+    }
+
+    /// Whether any error was noted so far.
+    pub(super) fn has_errors(&self) -> bool {
+        !self.errors.is_empty()
     }
 
     /// All errors and all warnings, each in the order of the file.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::{Config, Outside, Problem, Rejected, parse};
+use crate::clock;
 
 /// How long a file must stay the same to be taken for whole.
 pub(super) const SETTLED: Duration = Duration::from_millis(150);
@@ -113,6 +114,7 @@ impl Source {
                     let outside = Outside {
                         env: &|name| std::env::var(name).ok(),
                         file: &read,
+                        now: clock::now(),
                     };
                     parse(text, &file, self.strict, &outside)
                 }

@@ -26,6 +26,7 @@ fn env(name: &str) -> Option<String> {
         "KEY" => Some("k-from-env".into()),
         "HOST" => Some("env.example.com".into()),
         "KEYS" => Some("key-2, key-3,\n".into()),
+        "CLIENTS" => Some("a-client-key-of-many-1,a-client-key-of-many-2".into()),
         "EMPTY" => Some(String::new()),
         _ => None,
     }
@@ -44,7 +45,12 @@ fn judge(
         Some("no-ca.pem") => Ok(b"{}".to_vec()),
         _ => Err(io::Error::from(io::ErrorKind::NotFound)),
     };
-    let outside = Outside { env, file: &beside };
+    let outside = Outside {
+        env,
+        file: &beside,
+        // 25 November 2026.
+        now: UnixMillis::from_secs(1_795_564_800),
+    };
     parse(text, file, strict, &outside)
 }
 
@@ -404,8 +410,55 @@ fn each_key_of_a_provider_is_a_provider() {
 }
 
 #[test]
+fn clients_may_have_keys_of_their_own() {
+    let text = fs::read_to_string(fixtures("valid").join("clients.json")).unwrap();
+    let clients = read(&text).unwrap().global.clients;
+    let plain = |key: &str| Client {
+        name: format!("key-{}", KeyDigest::of(key).short(8)),
+        key: KeyDigest::of(key),
+        models: Vec::new(),
+        limits: Limits::default(),
+        expires_at: None,
+        enabled: true,
+    };
+    let keys = [
+        "a-key-that-is-long-enough",
+        "a-client-key-of-many-1",
+        "a-client-key-of-many-2",
+        "short",
+        "your-api-key",
+    ];
+    assert_eq!(clients[..5], keys.map(plain));
+    let [team, digest, yesterday] = &clients[5..] else {
+        panic!("{clients:?}");
+    };
+    assert_eq!(team.name, "team");
+    assert!(team.key.matches("k-from-env-of-the-team-1"));
+    assert_eq!(team.models.len(), 9);
+    assert_eq!(team.limits.max_concurrent, Some(2));
+    let window = &team.limits.windows()[0];
+    assert_eq!(window.caps, PerUnit([Some(100), None, None, None]));
+    assert_eq!(
+        window.cycle.schedule().map(Schedule::zone),
+        Some(Tz::Europe__Berlin)
+    );
+    // The end of the day in Berlin.
+    let end = UnixMillis::from_secs(1_798_758_000);
+    assert_eq!((team.expires_at, team.enabled), (Some(end), true));
+
+    assert!(digest.key.matches("foo") && !digest.enabled);
+    assert_eq!(digest.expires_at, Some(UnixMillis(1_798_801_200_500)));
+    assert!(yesterday.expires_at.is_some());
+}
+
+#[test]
 fn no_problem_shows_a_secret() {
-    for file in ["secrets.json", "misplaced-keys.json", "keys.json"] {
+    for file in [
+        "secrets.json",
+        "misplaced-keys.json",
+        "keys.json",
+        "clients.json",
+    ] {
         let text = fs::read_to_string(fixtures("invalid").join(file)).unwrap();
         let rejected = read(&text).unwrap_err();
         assert!(rejected.problems.len() > 10);
