@@ -219,8 +219,8 @@ impl Ledger {
         self.pace.tick(now);
     }
 
-    /// Changes the limits and keeps the counts: of windows with the same id, else with the same cycle. Tells
-    /// whether there are counts under a new id.
+    /// Changes the limits and keeps the counts: of windows with the same id, else with the same cycle, and
+    /// where one is left on each side, they are the same. Tells whether there are counts under a new id.
     pub(super) fn set_limits(
         &mut self,
         limits: Limits,
@@ -253,6 +253,13 @@ impl Ledger {
                     *kept = old.iter_mut().find(found).and_then(Option::take);
                 }
             }
+        }
+        let mut left = old.iter_mut().filter(|old| old.is_some());
+        if let (Some(last), None) = (left.next(), left.next())
+            && kept.iter().filter(|kept| kept.is_none()).count() == 1
+            && let Some(place) = kept.iter_mut().find(|kept| kept.is_none())
+        {
+            *place = last.take();
         }
         let mut renamed = old.iter().any(Option::is_some);
         let next = self.next;

@@ -4,6 +4,7 @@ mod accounts;
 mod durability;
 mod gateway;
 mod operator;
+mod windows;
 
 use chrono_tz::Tz;
 
