@@ -8,8 +8,9 @@ use chrono_tz::Tz;
 use super::node::{Fields, Keys, Node, is_remark};
 use super::reader::Reader;
 use super::wording::{did_you_mean, nearest};
-use super::{Alerts, Global, header, zone};
-use crate::routing;
+use super::{Alerts, Global, Queue, endpoint, header, shared_state, strategy, zone};
+use crate::routing::{self, Strategy};
+use crate::secret::Secret;
 
 /// Where these settings stand in the file.
 pub(super) const KEY: &str = "_global";
@@ -30,24 +31,34 @@ pub(super) const KEYS: Keys = Keys {
         "stream_idle_timeout",
         "connect_timeout",
         "api_keys",
+        "strategy",
+        "queue",
+        "state",
+        "alerts",
     ],
     unsupported: &[
-        "strategy",
         "circuit_breaker",
         "cors",
-        "queue",
         "cache",
-        "alerts",
         "response_model",
-        "state",
         "request_log",
     ],
     ..Keys::NONE
 };
 
+const QUEUE_KEYS: Keys = Keys {
+    read: &["max_wait", "max_waiting"],
+    ..Keys::NONE
+};
+
+const ALERT_KEYS: Keys = Keys {
+    read: &["quota", "webhook"],
+    ..Keys::NONE
+};
+
 const REDIRECTS: &str = "an object of names, each with the model that it stands for";
 
-/// What a provider takes where it says nothing itself.
+/// What a model or a provider takes where it says nothing itself.
 pub(super) struct Defaults {
     pub(super) retry: u32,
     pub(super) timeout: Duration,
@@ -55,6 +66,7 @@ pub(super) struct Defaults {
     pub(super) stream_idle_timeout: Option<Duration>,
     pub(super) connect_timeout: Duration,
     pub(super) timezone: Tz,
+    pub(super) strategy: Strategy,
 }
 
 /// Reads everything but the redirects and the clients, which can be judged only when the models are known.
@@ -77,9 +89,12 @@ pub(super) fn read(fields: Option<&Fields<'_>>, reader: &mut Reader<'_>) -> (Glo
         model_redirects: Vec::new(),
         expose_headers: reader.flag(get("expose_headers")).unwrap_or(true),
         clients: Vec::new(),
-        queue: None,
-        state: None,
-        alerts: Alerts::default(),
+        queue: get("queue").and_then(|node| queue(&node, reader)),
+        state: shared_state::read(get("state").map(Node::secret), reader),
+        alerts: get("alerts")
+            .map(Node::secret)
+            .and_then(|node| alerts(&node, reader))
+            .unwrap_or_default(),
     };
     let defaults = Defaults {
         retry: reader.whole(get("default_retry"), 0).unwrap_or(3),
@@ -91,8 +106,68 @@ pub(super) fn read(fields: Option<&Fields<'_>>, reader: &mut Reader<'_>) -> (Glo
             .seconds(get("connect_timeout"))
             .unwrap_or(Duration::from_secs(10)),
         timezone,
+        strategy: strategy::read(get("strategy"), reader).unwrap_or_default(),
     };
     (global, defaults)
+}
+
+/// Whether requests wait, and how long.
+fn queue(node: &Node<'_>, reader: &mut Reader<'_>) -> Option<Queue> {
+    let plain = Queue::default();
+    if let Some(wait) = node.flag() {
+        return wait.then_some(plain);
+    }
+    let expected = "true, false or an object with `max_wait` and `max_waiting`";
+    let fields = reader.fields(node, &QUEUE_KEYS, expected)?;
+    Some(Queue {
+        max_wait: reader
+            .seconds(fields.get("max_wait"))
+            .unwrap_or(plain.max_wait),
+        max_waiting: reader
+            .whole(fields.get("max_waiting"), 1)
+            .unwrap_or(plain.max_waiting),
+    })
+}
+
+/// Who is told of what.
+fn alerts(node: &Node<'_>, reader: &mut Reader<'_>) -> Option<Alerts> {
+    const PERCENTAGES: &str = "an array of percentages such as [80, 95]";
+    const URL: &str = "an absolute http or https URL such as https://hooks.example.com/a";
+    let fields = reader.fields(node, &ALERT_KEYS, "an object with `quota` and `webhook`")?;
+    let plain = Alerts::default();
+    let quota = fields.get("quota").map(|node| {
+        let mut percentages: Vec<u8> = Vec::new();
+        for node in reader.elements(Some(node), PERCENTAGES) {
+            let Some(percentage) = reader.whole(Some(node.clone()), 1) else {
+                continue;
+            };
+            if percentage > 100 {
+                reader.wrong(&node, "a percentage from 1 to 100");
+            } else if percentages.last().is_some_and(|last| *last >= percentage) {
+                reader.wrong(&node, "a larger percentage than the one before");
+            } else {
+                percentages.push(percentage);
+            }
+        }
+        percentages
+    });
+    // Never shown: such URLs hold what allows to write there, often behind the `?`.
+    let webhook = fields.get("webhook").map(Node::secret).and_then(|node| {
+        let url = reader.filled_text(&node, URL)?;
+        let (address, query) = url.split_once('?').unwrap_or((&url, ""));
+        let is_query = query.bytes().all(|b| b.is_ascii_graphic() && b != b'#');
+        let found = match endpoint::normalize(address) {
+            Ok(_) if is_query => return Some(Secret::new(url)),
+            Ok(_) => "a URL with a fragment, blanks or other characters that must be escaped",
+            Err(found) => found,
+        };
+        reader.error(&node, format!("found {found}, expected {URL}"));
+        None
+    });
+    Some(Alerts {
+        quota: quota.unwrap_or(plain.quota),
+        webhook,
+    })
 }
 
 /// Reads `model_redirects`. `names` are the models, patterns and aliases of the file.

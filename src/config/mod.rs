@@ -23,10 +23,13 @@ mod keys;
 mod limits;
 mod model;
 mod node;
+mod number;
 mod problem;
 mod provider;
 mod reader;
+mod shared_state;
 mod source;
+mod strategy;
 mod syntax;
 mod watch;
 mod wording;
@@ -149,6 +152,15 @@ pub struct Alerts {
     pub quota: Vec<u8>,
     /// The URL that alerts are sent to, beside the log. May hold a secret.
     pub webhook: Option<Secret>,
+}
+
+impl Default for Queue {
+    fn default() -> Queue {
+        Queue {
+            max_wait: Duration::from_secs(10),
+            max_waiting: 100,
+        }
+    }
 }
 
 impl Default for Alerts {

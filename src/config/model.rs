@@ -7,12 +7,10 @@ use super::global::Defaults;
 use super::group::Groups;
 use super::node::{Entry, Keys};
 use super::reader::Reader;
-use super::{Model, provider};
-use crate::routing::Strategy;
+use super::{Model, provider, strategy};
 
 const KEYS: Keys = Keys {
-    read: &["providers", "aliases", "hidden"],
-    unsupported: &["strategy"],
+    read: &["providers", "aliases", "hidden", "strategy"],
     ..Keys::NONE
 };
 
@@ -110,7 +108,7 @@ pub(super) fn read<'a>(
         name: entry.key.to_owned(),
         aliases,
         hidden: reader.flag(fields.get("hidden")).unwrap_or(false),
-        strategy: Strategy::default(),
+        strategy: strategy::read(fields.get("strategy"), reader).unwrap_or(defaults.strategy),
         providers,
     })
 }

@@ -60,12 +60,25 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// Where it stands, as a byte offset.
+    pub(super) fn at(&self) -> usize {
+        self.value.start()
+    }
+
     pub(super) fn is_null(&self) -> bool {
         matches!(self.value, Value::NullKeyword(_))
     }
 
     pub(super) fn is_array(&self) -> bool {
         matches!(self.value, Value::Array(_))
+    }
+
+    /// Whether it is yes or no, where it is one of them.
+    pub(super) fn flag(&self) -> Option<bool> {
+        match self.value {
+            Value::BooleanLit(literal) => Some(literal.value),
+            _ => None,
+        }
     }
 
     /// The number as it is written.

@@ -14,15 +14,13 @@ use jsonc_parser::common::Ranged;
 use super::Outside;
 use super::expand::{Fault, expand};
 use super::node::{Entry, Fields, Keys, Node, is_remark};
+use super::number::{WHOLE_MAX, is_number, whole_number};
 use super::problem::Problem;
 use super::wording::{begins_like_a_key, did_you_mean, join, nearest, quoted};
 use crate::clock::UnixMillis;
 
 /// The longest time that may be configured, in seconds: a year.
 const SECONDS_MAX: f64 = 31_536_000.0;
-
-/// The largest whole number: the last up to which JSON readers of every language are exact.
-const WHOLE_MAX: u64 = 1 << 53;
 
 /// Reads values and gathers what is wrong with them.
 pub(super) struct Reader<'e> {
@@ -60,6 +58,11 @@ impl<'e> Reader<'e> {
         (self.outside.env)(name)
     }
 
+    /// Whether an environment variable is set and not empty.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.variable(name).is_some_and(|value| !value.is_empty())
+    }
+
     /// When the file is read.
     pub(super) fn now(&self) -> UnixMillis {
         self.outside.now
@@ -95,7 +98,7 @@ impl<'e> Reader<'e> {
         message: impl Into<String>,
         hint: Option<String>,
     ) {
-        self.error_at(Some(node.value.start()), &node.path, message, hint);
+        self.error_at(Some(node.at()), &node.path, message, hint);
     }
 
     /// Notes an error in the key of `entry`.
@@ -127,7 +130,7 @@ impl<'e> Reader<'e> {
         hint: Option<String>,
     ) {
         self.warnings.push(Finding {
-            at: Some(node.value.start()),
+            at: Some(node.at()),
             path: node.path.clone(),
             message: message.into(),
             hint,
@@ -309,15 +312,12 @@ impl<'e> Reader<'e> {
     /// Yes or no.
     pub(super) fn flag(&mut self, node: Option<Node<'_>>) -> Option<bool> {
         let node = node?;
-        match node.value {
-            Value::BooleanLit(literal) => Some(literal.value),
-            _ => {
-                self.wrong_literal(&node, "true or false", |text| {
-                    matches!(text, "true" | "false")
-                });
-                None
-            }
+        let flag = node.flag();
+        if flag.is_none() {
+            let is_flag = |text: &str| matches!(text, "true" | "false");
+            self.wrong_literal(&node, "true or false", is_flag);
         }
+        flag
     }
 
     /// A whole number of `min` or more that fits `T`.
@@ -370,20 +370,6 @@ impl<'e> Reader<'e> {
     }
 }
 
-fn is_number(text: &str) -> bool {
-    text.parse().is_ok_and(f64::is_finite)
-}
-
-/// The value of a JSON number that is neither negative nor has a fraction, also when written `1e3`.
-/// Far beyond [`WHOLE_MAX`] it is not exact, merely too large.
-fn whole_number(literal: &str) -> Option<u64> {
-    if let Ok(number) = literal.parse() {
-        return Some(number);
-    }
-    let number: f64 = literal.parse().ok()?;
-    (number >= 0.0 && (number.fract() == 0.0 || number.is_infinite())).then_some(number as u64)
-}
-
 /// Sorts findings by place and turns offsets into lines and columns in one pass over the text.
 fn place(mut findings: Vec<Finding>, file: &str, text: &str) -> Vec<Problem> {
     findings.sort_by_key(|finding| finding.at);
@@ -413,25 +399,4 @@ fn place(mut findings: Vec<Finding>, file: &str, text: &str) -> Vec<Problem> {
             }
         })
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::whole_number;
-
-    #[test]
-    fn whole_numbers_may_be_written_as_json_allows() {
-        for (literal, expected) in [
-            ("0", Some(0)),
-            ("-0", Some(0)),
-            ("1e3", Some(1000)),
-            ("2.0", Some(2)),
-            ("0.5", None),
-            ("-1", None),
-            ("-1e999", None),
-            ("1e999", Some(u64::MAX)),
-        ] {
-            assert_eq!(whole_number(literal), expected, "{literal}");
-        }
-    }
 }

@@ -5,6 +5,8 @@
 //! name that ends with `.strict.json` is read strictly. `UPDATE_FIXTURES=1` writes the `.txt` files
 //! anew, for review.
 
+mod quotas;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -13,7 +15,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::quota::{Count, Cycle, Limits, PerUnit, Schedule, Window};
-use crate::routing::Tls;
+use crate::routing::{self, Tls};
 
 /// An authority of nobody's.
 static CA: LazyLock<String> = LazyLock::new(|| {
@@ -147,9 +149,43 @@ fn a_full_file_says_everything() {
     assert_eq!(global.timezone, Tz::Asia__Shanghai);
     assert_eq!(global.model_redirects, [("gpt-4".into(), "gpt-4o".into())]);
 
+    assert_eq!(
+        (global.clients.len(), &*global.clients[0].name),
+        (2, "client")
+    );
+    assert_eq!(
+        global.queue,
+        Some(Queue {
+            max_wait: Duration::from_millis(2500),
+            max_waiting: 7,
+        })
+    );
+    assert_eq!(
+        global.state,
+        Some(SharedState {
+            url: Secret::new("rediss://user:k-from-env@redis.example.com:6380/1"),
+            on_error: OnError::Refuse,
+            prefix: "gw".into(),
+            lease: Duration::from_secs(5),
+        })
+    );
+    assert_eq!(
+        global.alerts,
+        Alerts {
+            quota: vec![50, 100],
+            webhook: Some(Secret::new("https://hooks.example.com/a?token=k-from-env")),
+        }
+    );
+
     let [gpt, any] = &config.models[..] else {
         panic!("two models");
     };
+    let strategies = (gpt.strategy, any.strategy);
+    let expected = (
+        routing::Strategy::WeightedRoundRobin,
+        routing::Strategy::Quota,
+    );
+    assert_eq!(strategies, expected);
     assert_eq!(gpt.aliases, ["gpt-latest", "my-gpt"]);
     assert!(gpt.hidden);
     let full = &gpt.providers[0];
@@ -166,9 +202,12 @@ fn a_full_file_says_everything() {
                     Schedule::parse("*/30 * * * *", Tz::America__Los_Angeles).unwrap()
                 ),
             }],
-            None
+            Some(4)
         )
     );
+    let group = full.group.as_ref().unwrap();
+    assert_eq!(group.id, "account/gpt-4o-2024-11-20");
+    assert_eq!(group.limits.max_concurrent, Some(8));
     assert_eq!(full.timeout, Duration::from_secs_f64(0.5));
     assert_eq!(full.first_byte_timeout, Some(Duration::from_secs(4)));
     assert_eq!(full.stream_idle_timeout, Duration::from_secs(3));
@@ -191,6 +230,10 @@ fn a_full_file_says_everything() {
     assert_eq!(plain.connect_timeout, Duration::from_secs(5));
     let daily = Schedule::parse("0 0 * * *", Tz::Asia__Shanghai).unwrap();
     assert_eq!(plain.limits.windows()[0].cycle, Cycle::Cron(daily));
+
+    let enabled: Vec<_> = gpt.providers[2..].iter().map(|p| p.enabled).collect();
+    assert_eq!(enabled, [true, false]);
+    assert_eq!(gpt.providers[2].limits.windows().len(), 2);
 
     assert_eq!(
         (any.name.as_str(), any.providers[0].model.as_str()),
@@ -270,198 +313,20 @@ fn a_bad_cron_expression_is_refused_with_its_place() {
 }
 
 #[test]
-fn a_rate_limit_may_be_written_in_many_ways() {
-    let text = fs::read_to_string(fixtures("valid").join("limits.json")).unwrap();
-    let config = read(&text).unwrap();
-    let shown = |provider: &str| {
-        let mut providers = config.models[0].providers.iter();
-        let limits = &providers.find(|p| p.name == provider).unwrap().limits;
-        let window = |window: &Window| {
-            let caps = window.caps.0.map(|cap| match cap {
-                Some(cap) => cap.to_string(),
-                None => "-".to_owned(),
-            });
-            let cycle = match &window.cycle {
-                Cycle::Never => "never".to_owned(),
-                Cycle::Rolling(every) => format!("{every:?}"),
-                Cycle::Cron(schedule) => format!("{} {}", schedule.expression(), schedule.zone()),
-            };
-            format!("{} = {} per {cycle}", window.id, caps.join(" "))
-        };
-        let windows: Vec<String> = limits.windows().iter().map(window).collect();
-        (windows, limits.max_concurrent)
-    };
-    for (provider, windows, max_concurrent) in [
-        ("number", &["minute = 60 - - - per 60s"][..], None),
-        (
-            "words",
-            &[
-                "month = 7 - - - per 0 0 1 * * America/Los_Angeles",
-                "day = 0 - - - per 0 0 * * * America/Los_Angeles",
-                "minute = 10 1000 - - per 60s",
-            ],
-            Some(2),
-        ),
-        (
-            "all-words",
-            &[
-                "month = 17 18 - - per 0 0 1 * * Asia/Shanghai",
-                "week = 5 10 - - per 0 0 * * 1 Asia/Shanghai",
-                "day = 4 9 13 16 per 0 0 * * * Asia/Shanghai",
-                "hour = 3 8 12 15 per 3600s",
-                "minute = 2 7 11 14 per 60s",
-                "second = 1 6 - - per 1s",
-            ],
-            None,
-        ),
-        (
-            "long-words",
-            &[
-                "week = 5 10 - - per 0 0 * * 1 Asia/Shanghai",
-                "day = 4 9 - - per 0 0 * * * Asia/Shanghai",
-                "hour = 3 8 - - per 3600s",
-                "minute = 2 7 - - per 60s",
-                "second = 1 6 - - per 1s",
-            ],
-            Some(0),
-        ),
-        (
-            "mixed",
-            &[
-                "period = 100 - - - per 0 */6 * * * Asia/Shanghai",
-                "minute = - 5 - - per 60s",
-            ],
-            None,
-        ),
-        (
-            "windows",
-            &[
-                "month = 1000 - - - per 0 0 1 * * UTC",
-                "0 0 * * * UTC = 5 - - - per 0 0 * * * UTC",
-                "0 0 * * * = 2 - - - per 0 0 * * * Asia/Shanghai",
-                "0 * * * * = 9 - - - per 0 * * * * Asia/Shanghai",
-                "90s = - 1000 - - per 90s",
-                "1m = 10 - 5 6 per 60s",
-                "500ms = - 10 - - per 500ms",
-            ],
-            Some(4),
-        ),
-    ] {
-        let windows = windows.iter().map(|window| (*window).to_owned()).collect();
-        assert_eq!(shown(provider), (windows, max_concurrent), "{provider}");
-    }
-}
-
-#[test]
-fn the_members_of_a_group_have_the_same_limits() {
-    let text = fs::read_to_string(fixtures("valid").join("groups.json")).unwrap();
-    let config = read(&text).unwrap();
-    let limits = |more: &str| provider(&format!(r#""rate_limit": {more}"#)).limits;
-    let nothing = || Limits::new(Vec::new(), None);
-    let at_once = |most| Limits::new(Vec::new(), Some(most));
-    let shared = limits(r#"{"rpm": 5, "max_worker": 9}"#);
-    let a = || Some(("a".to_owned(), shared.clone()));
-    let expected = [
-        ("takes", at_once(2), a()),
-        ("says", at_once(3), a()),
-        ("says-again", nothing(), a()),
-        ("both", limits(r#"{"rpm": 1, "max_worker": 1}"#), a()),
-        ("per-model", nothing(), Some(("a/m".into(), limits("7")))),
-        ("per-other", nothing(), Some(("a/o".into(), limits("8")))),
-        ("alone", limits(r#"{"rpm": 1, "max_worker": 4}"#), None),
-        ("takes-too", nothing(), a()),
-        ("nobody-says", nothing(), Some(("b".into(), limits("{}")))),
-        ("nor-here", nothing(), Some(("b".into(), nothing()))),
-    ];
-    let providers = config.models.into_iter().flat_map(|model| model.providers);
-    for (provider, (name, limits, group)) in providers.zip(expected) {
-        assert_eq!(provider.name, name);
-        assert_eq!(provider.limits, limits, "{name}");
-        let found = provider.group.map(|group| (group.id, group.limits));
-        assert_eq!(found, group, "{name}");
-    }
-}
-
-#[test]
-fn each_key_of_a_provider_is_a_provider() {
-    let text = fs::read_to_string(fixtures("valid").join("keys.json")).unwrap();
-    let config = read(&text).unwrap();
-    let providers = &config.models[0].providers;
-    let by_digest = |key| format!("p#{}", KeyDigest::of(key).short(6));
-    let shown: Vec<_> = providers
-        .iter()
-        .map(|p| (p.name.clone(), p.api_key.expose(), p.enabled))
-        .collect();
-    assert_eq!(
-        shown,
-        [
-            (by_digest("key-1"), "key-1", true),
-            (by_digest("key-2"), "key-2", true),
-            (by_digest("key-3"), "key-3", true),
-            ("p#b".into(), "key-4", true),
-            (by_digest("key-5"), "key-5", false),
-            (by_digest("sk-your-key"), "sk-your-key", true),
-            ("p#later".into(), "", false),
-            ("off#c".into(), "", false),
-            ("waits".into(), "", false),
-        ]
-    );
-    assert!(providers[..7].iter().all(|provider| provider.weight == 3));
-}
-
-#[test]
-fn clients_may_have_keys_of_their_own() {
-    let text = fs::read_to_string(fixtures("valid").join("clients.json")).unwrap();
-    let clients = read(&text).unwrap().global.clients;
-    let plain = |key: &str| Client {
-        name: format!("key-{}", KeyDigest::of(key).short(8)),
-        key: KeyDigest::of(key),
-        models: Vec::new(),
-        limits: Limits::default(),
-        expires_at: None,
-        enabled: true,
-    };
-    let keys = [
-        "a-key-that-is-long-enough",
-        "a-client-key-of-many-1",
-        "a-client-key-of-many-2",
-        "short",
-        "your-api-key",
-    ];
-    assert_eq!(clients[..5], keys.map(plain));
-    let [team, digest, yesterday] = &clients[5..] else {
-        panic!("{clients:?}");
-    };
-    assert_eq!(team.name, "team");
-    assert!(team.key.matches("k-from-env-of-the-team-1"));
-    assert_eq!(team.models.len(), 9);
-    assert_eq!(team.limits.max_concurrent, Some(2));
-    let window = &team.limits.windows()[0];
-    assert_eq!(window.caps, PerUnit([Some(100), None, None, None]));
-    assert_eq!(
-        window.cycle.schedule().map(Schedule::zone),
-        Some(Tz::Europe__Berlin)
-    );
-    // The end of the day in Berlin.
-    let end = UnixMillis::from_secs(1_798_758_000);
-    assert_eq!((team.expires_at, team.enabled), (Some(end), true));
-
-    assert!(digest.key.matches("foo") && !digest.enabled);
-    assert_eq!(digest.expires_at, Some(UnixMillis(1_798_801_200_500)));
-    assert!(yesterday.expires_at.is_some());
-}
-
-#[test]
 fn no_problem_shows_a_secret() {
     for file in [
         "secrets.json",
         "misplaced-keys.json",
         "keys.json",
         "clients.json",
+        "settings.json",
+        "settings-other.json",
+        "settings-none.json",
+        "settings-kinds.json",
     ] {
         let text = fs::read_to_string(fixtures("invalid").join(file)).unwrap();
         let rejected = read(&text).unwrap_err();
-        assert!(rejected.problems.len() > 10);
+        assert!(rejected.problems.len() > 2);
         let shown = format!("{rejected} {rejected:?}");
         assert!(!shown.to_lowercase().contains("secret"), "{shown}");
         assert!(!shown.contains("31337"), "{shown}");
@@ -619,6 +484,10 @@ const PIECES: &[&str] = &[
     "\"api_keys\":[",
     "\"key\":",
     "\"quota_group\":{",
+    "\"state\":{",
+    "\"alerts\":{",
+    "\"queue\":",
+    "\"strategy\":",
     "\"aliases\":[",
     "\"model_redirects\":{",
     "\"http://h\"",
@@ -650,7 +519,7 @@ proptest! {
 
     #[test]
     fn a_file_with_a_piece_cut_out_does_not_make_the_reader_panic(from in 0usize..2000, length in 0usize..60) {
-        let text = include_str!("../../tests/fixtures/config/valid/full.json");
+        let text = include_str!("../../../tests/fixtures/config/valid/full.json");
         let text: String = text
             .chars()
             .enumerate()
