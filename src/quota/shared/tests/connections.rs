@@ -25,7 +25,11 @@ async fn users_passwords_databases_and_sockets_are_understood() {
         "--requirepass",
         "for all",
         "--user",
-        "gateway on >se#cret ~* +@all",
+        "gateway",
+        "on",
+        ">se#cret",
+        "~*",
+        "+@all",
         "--unixsocket",
         path,
     ]);

@@ -68,6 +68,7 @@ async fn accounts_and_windows_are_apart() {
     b.account = "gpt-5/other".to_owned();
     assert_eq!(b.tell(day.clone()).await.requests(), (10, 0, 0, 0));
     b.account = ACCOUNT.to_owned();
+    b.acked = None;
     assert_eq!(b.tell(minute).await.requests(), (0, 0, 0, 10));
 }
 

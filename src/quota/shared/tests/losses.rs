@@ -256,5 +256,5 @@ async fn a_backup_has_every_kind_of_window() {
     // The dead one returns, and its credit is taken back.
     a.say(&claims(5)).await;
     let told = b.say(&claims(0)).await;
-    assert_eq!(told.windows[0].requests(), (3, 6, 4, 6));
+    assert_eq!(told.windows[0].requests(), (3, 6, 4, 5));
 }

@@ -120,12 +120,12 @@ fn window(kind: Kind, requests: u64) -> WindowClaim {
     }
 }
 
-/// A day that is not about to end.
+/// A period that has not just begun and is not about to end.
 fn today() -> Kind {
-    let start = UnixMillis(now().0 - DAY / 2);
+    let start = UnixMillis((now().0 / DAY - 1) * DAY);
     Kind::Fixed {
         start,
-        end: UnixMillis(start.0 + DAY),
+        end: UnixMillis(start.0 + 3 * DAY),
     }
 }
 
