@@ -291,8 +291,7 @@ impl Account {
 
     /// What is to be stored, taken at one moment, and its version.
     pub(super) fn state(&self, now: UnixMillis) -> (u64, Vec<Stored>, Standing) {
-        let books = self.books.lock();
-        let ledger = &books.ledger;
+        let ledger = &mut self.books.lock().ledger;
         (ledger.version(), ledger.stored(), ledger.standing(now))
     }
 

@@ -218,7 +218,11 @@ impl Worker {
                 for (account, told) in accounts.iter().zip(&told) {
                     account.told(told, now);
                 }
-                self.sharing.set_trouble(None);
+                let recovering = told.iter().any(|told| told.recovering);
+                self.sharing.set_trouble(recovering.then(|| {
+                    let server = self.client.address();
+                    format!("{server} was started anew, and waits until every gateway has said what it used")
+                }));
             }
             Err(error) => {
                 for account in &accounts {

@@ -49,6 +49,8 @@ pub(in crate::quota) struct Lease {
     stirred: bool,
     /// Somebody waits for the next answer.
     urgent: bool,
+    /// Redis waits for all who may know what it lost, and grants nothing.
+    recovering: bool,
 }
 
 /// How counters are shared.
@@ -104,6 +106,7 @@ impl Lease {
             places: Share::default(),
             stirred: true,
             urgent: false,
+            recovering: false,
         }
     }
 
@@ -232,7 +235,10 @@ impl Ledger {
             return false;
         };
         let mut shares = self.meters.iter().filter_map(|meter| meter.share.as_ref());
-        lease.stirred || lease.places.has_credit() || shares.any(Share::has_credit)
+        lease.stirred
+            || lease.recovering
+            || lease.places.has_credit()
+            || shares.any(Share::has_credit)
     }
 
     /// What the others are to be told, and what is wished for.
@@ -284,6 +290,7 @@ impl Ledger {
         lease.acked = Some(told.acked);
         lease.answered_at = now;
         lease.replicas = told.replicas;
+        lease.recovering = told.recovering;
         if told.lost || told.acked.version != lease.made {
             lease.whole = true;
             lease.stirred = true;

@@ -493,7 +493,10 @@ impl Ledger {
         self.meters.iter().map(Stored::of).collect()
     }
 
-    pub(super) fn standing(&self, now: UnixMillis) -> Standing {
+    pub(super) fn standing(&mut self, now: UnixMillis) -> Standing {
+        if let Some(lease) = &mut self.lease {
+            lease.look_again(now);
+        }
         let learned = self.learned.told(now);
         Standing {
             windows: self

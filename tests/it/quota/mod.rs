@@ -1,6 +1,7 @@
 //! Quotas: never exceeded, all of them used, nothing held at the end.
 
 mod counting;
+mod joint;
 mod load;
 mod refusals;
 mod windows;

@@ -5,6 +5,7 @@ pub mod http;
 pub mod load;
 pub mod pair;
 pub mod recorded;
+pub mod redis;
 pub mod scripts;
 pub mod strict;
 
