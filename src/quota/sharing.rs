@@ -33,7 +33,7 @@ pub struct Sharing {
 }
 
 /// The thread looks this often whether something is to be told.
-const BEAT: Duration = Duration::from_millis(100);
+const BEAT: Duration = Duration::from_millis(50);
 
 /// The first pause before another connection is tried, and the longest.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -283,9 +283,9 @@ impl Worker {
 
     /// The others cannot be heard.
     fn lose(&self, why: &str) {
-        self.sharing.set_trouble(Some(why.to_owned()));
         for account in self.sharing.all() {
             account.set_away();
         }
+        self.sharing.set_trouble(Some(why.to_owned()));
     }
 }

@@ -72,8 +72,9 @@ pub(super) struct Contact {
     pub(super) serves_alone: bool,
 }
 
-/// What changed is told after this time, if nobody waits for it.
-const TELL_AFTER: Duration = Duration::from_millis(200);
+/// What changed is told after this time, if nobody waits for it. Until then what was taken of the credit counts
+/// as used should this process die, and what is left of it is nobody else's.
+const TELL_AFTER: Duration = Duration::from_millis(100);
 
 /// What others use is looked at again after this time, where it stands in the way.
 const STALE: Duration = Duration::from_millis(500);

@@ -334,30 +334,39 @@ fn millis(duration: Duration) -> u64 {
 
 fn window_args(asked: &mut Pipeline, window: &WindowClaim) {
     let (kind, a, b) = match window.kind {
-        Kind::Fixed { start, end } => ("F", start.0, end.0),
-        Kind::Rolling { every_ms, slot_ms } => ("R", signed(every_ms), signed(slot_ms.max(1))),
-        Kind::Forever { start } => ("E", start.0, 0),
-        Kind::Slots => ("S", 0, 0),
+        Kind::Fixed { start, end } => ("F", moment(start), moment(end)),
+        Kind::Rolling { every_ms, slot_ms } => ("R", double(every_ms), double(slot_ms.max(1))),
+        Kind::Forever { start } => ("E", moment(start), 0.0),
+        Kind::Slots => ("S", 0.0, 0.0),
     };
-    asked.arg(&window.id).arg(kind).arg(a).arg(b);
-    for cap in window.caps {
-        asked.arg(cap.map_or(-1, signed));
+    let caps = window.caps.map(|cap| cap.map_or(-1.0, double));
+    let numbers = [window.held, window.wish].concat();
+    let mut claim = Vec::with_capacity(15 * 8);
+    pack(&mut claim, [a, b]);
+    pack(&mut claim, caps);
+    pack(&mut claim, numbers.into_iter().map(double));
+    pack(&mut claim, [double(window.in_flight)]);
+    let mut used = Vec::with_capacity(window.used.len() * 5 * 8);
+    for (start, numbers) in &window.used {
+        pack(&mut used, [moment(*start)]);
+        pack(&mut used, numbers.map(double));
     }
-    for number in window.held.into_iter().chain(window.wish) {
-        asked.arg(signed(number));
-    }
-    asked.arg(signed(window.in_flight)).arg(window.used.len());
-    for (start, used) in &window.used {
-        asked.arg(start.0);
-        for number in used {
-            asked.arg(signed(*number));
-        }
+    asked.arg(&window.id).arg(kind).arg(claim).arg(used);
+}
+
+/// Numbers as the script unpacks them: decimals would cost it more than all that it computes.
+fn pack(into: &mut Vec<u8>, numbers: impl IntoIterator<Item = f64>) {
+    for number in numbers {
+        into.extend(number.to_be_bytes());
     }
 }
 
-/// A number that is exact in Lua.
-fn signed(number: u64) -> i64 {
-    i64::try_from(number.min(MAX)).unwrap_or(i64::MAX)
+fn double(number: u64) -> f64 {
+    number.min(MAX) as f64
+}
+
+fn moment(time: UnixMillis) -> f64 {
+    time.0 as f64
 }
 
 /// The answer to a claim of so many windows.

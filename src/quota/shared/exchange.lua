@@ -13,8 +13,10 @@
 -- Everything is read and computed before the first write: an error half way changes nothing.
 
 local call = redis.call
-local floor = math.floor
+local tonumber, unpack, pairs, ipairs = tonumber, unpack, pairs, ipairs
+local floor, max, min = math.floor, math.max, math.min
 local spack, sunpack = struct.pack, struct.unpack
+local sub = string.sub
 local mpack, munpack = cmsgpack.pack, cmsgpack.unpack
 
 local DAY = 86400000
@@ -29,6 +31,9 @@ local MOVE = 60000
 -- the start where credit of a dead replica was counted as used, and the four numbers of it.
 local ID, KIND, A, B, HELD, CREDIT, IN_FLIGHT, GHOST = 0, 1, 2, 3, 4, 8, 12, 13
 local STRIDE, FIRST = 18, 5
+
+-- A window of a claim: A, B, four caps (-1 for none), four held, four wished, in flight.
+local CLAIM = '>ddddddddddddddd'
 
 -- ## Usage: a binary string of sums and entries
 
@@ -68,9 +73,9 @@ local function add(usage, start, r, t, i, o, create)
   end
   local r0, t0, i0, o0 = sunpack('>dddd', usage)
   return spack('>dddd', r0 + r, t0 + t, i0 + i, o0 + o)
-    .. usage:sub(HEAD + 1, at - 1)
+    .. sub(usage, HEAD + 1, at - 1)
     .. spack('>ddddd', start, r1 + r, t1 + t, i1 + i, o1 + o)
-    .. usage:sub(rest)
+    .. sub(usage, rest)
 end
 
 -- Without the entries that start before `limit`.
@@ -85,7 +90,7 @@ local function drop(usage, limit)
     r, t, i, o = r - r1, t - t1, i - i1, o - o1
     at = at + ENTRY
   end
-  return spack('>dddd', r, t, i, o) .. usage:sub(at)
+  return spack('>dddd', r, t, i, o) .. sub(usage, at)
 end
 
 -- The oldest start of a fixed window that is kept once `start` is claimed: the one before it, into which
@@ -279,7 +284,7 @@ local function store(expires)
     end
   end
   for at = 1, #write, 1000 do
-    call('HSET', KEYS[1], unpack(write, at, math.min(at + 999, #write)))
+    call('HSET', KEYS[1], unpack(write, at, min(at + 999, #write)))
   end
   write = {}
   for field in pairs(fresh) do
@@ -288,7 +293,7 @@ local function store(expires)
   end
   local new = 0
   for at = 1, #write, 1000 do
-    new = new + call('HSET', KEYS[2], unpack(write, at, math.min(at + 999, #write)))
+    new = new + call('HSET', KEYS[2], unpack(write, at, min(at + 999, #write)))
   end
   if moved then
     call('PEXPIREAT', KEYS[1], account[3])
@@ -323,15 +328,13 @@ local function exchange()
   end
 
   -- All usages of the windows at once.
-  local ids, index, fields = {}, {}, {}
-  local at = 12
+  local claimed, index, fields = {}, {}, {}
   for n = 1, count do
-    local id = ARGV[at]
-    ids[n] = at
+    local id = ARGV[4 * n + 8]
+    claimed[n] = { sunpack(CLAIM, ARGV[4 * n + 10]) }
     index[id] = n
     fields[2 * n - 1] = 't' .. id
     fields[2 * n] = own_field(id, replica)
-    at = at + 18 + 5 * ARGV[at + 17]
   end
   if count > 0 then
     local got = call('HMGET', KEYS[2], unpack(fields))
@@ -349,8 +352,8 @@ local function exchange()
       for w = FIRST, #record, STRIDE do
         local n = index[record[w + ID]]
         if n then
-          local p, kind = ids[n], record[w + KIND]
-          if kind == ARGV[p + 1] and (kind ~= 'F' or record[w + A] == tonumber(ARGV[p + 2])) then
+          local kind = record[w + KIND]
+          if kind == ARGV[4 * n + 9] and (kind ~= 'F' or record[w + A] == claimed[n][1]) then
             local sum = others[n]
             for k = 1, 9 do sum[k] = sum[k] + record[w + HELD - 1 + k] end
           end
@@ -363,20 +366,20 @@ local function exchange()
   local reply = { time, live, recovering and 1 or 0, refused and 1 or 0, applies and version or stored, 0 }
   local expires = time + DAY
   for n = 1, count do
-    local p = ids[n]
-    local id, kind, a, b = ARGV[p], ARGV[p + 1], tonumber(ARGV[p + 2]), tonumber(ARGV[p + 3])
+    local claim = claimed[n]
+    local id, kind, a, b = ARGV[4 * n + 8], ARGV[4 * n + 9], claim[1], claim[2]
     local all, mine = usages[fields[2 * n - 1]], usages[fields[2 * n]]
     local stale = false
     local limit
     if kind == 'F' then
       stale = time < a or time >= b
       if not stale then limit = oldest(all, a) end
-      expires = math.max(expires, b + DAY)
+      expires = max(expires, b + DAY)
     elseif kind == 'R' then
       limit = forgotten(a, b)
-      expires = math.max(expires, time + 2 * a + HOUR)
+      expires = max(expires, time + 2 * a + HOUR)
     elseif kind == 'E' then
-      expires = math.max(expires, time + FOREVER)
+      expires = max(expires, time + FOREVER)
     end
     if limit then all, mine = drop(all, limit), drop(mine, limit) end
 
@@ -390,19 +393,17 @@ local function exchange()
 
     local r0, t0, i0, o0 = counted(mine, kind, a)
     if applies and kind ~= 'S' then
-      local u = p + 18
-      for _ = 1, tonumber(ARGV[p + 17]) do
-        local start = tonumber(ARGV[u])
+      local said = ARGV[4 * n + 11]
+      for u = 1, #said, ENTRY do
+        local start, r, t, i, o = sunpack('>ddddd', said, u)
         if not limit or start >= limit then
-          local r, t, i, o = entry(mine, start)
-          r, t = ARGV[u + 1] - r, ARGV[u + 2] - t
-          i, o = ARGV[u + 3] - i, ARGV[u + 4] - o
+          local r1, t1, i1, o1 = entry(mine, start)
+          r, t, i, o = r - r1, t - t1, i - i1, o - o1
           if r ~= 0 or t ~= 0 or i ~= 0 or o ~= 0 then
             mine = add(mine, start, r, t, i, o, true)
             all = add(all, start, r, t, i, o, true)
           end
         end
-        u = u + 5
       end
     end
     put_usage(fields[2 * n - 1], all)
@@ -415,7 +416,7 @@ local function exchange()
     local w = #record + 1
     record[w + ID], record[w + KIND], record[w + A], record[w + B] = id, kind, a, b
     for unit = 1, 4 do
-      local cap, held, wish = tonumber(ARGV[p + 3 + unit]), tonumber(ARGV[p + 7 + unit]), tonumber(ARGV[p + 11 + unit])
+      local cap, held, wish = claim[2 + unit], claim[6 + unit], claim[10 + unit]
       local granted, credit = 0, 0
       if not applies then
         -- A late or repeated claim is told what it has.
@@ -433,9 +434,9 @@ local function exchange()
             kept = own[before + CREDIT - 1 + unit] + own[before + HELD - 1 + unit] + own_before[unit]
               - held - own_used[unit]
           end
-          room = math.min(room, kept)
+          room = min(room, kept)
         end
-        granted = math.max(0, math.min(wish, room))
+        granted = max(0, min(wish, room))
         credit = granted
       end
       record[w + HELD - 1 + unit] = held
@@ -443,7 +444,7 @@ local function exchange()
       used[unit] = used[unit] - own_used[unit]
       others[n][9 + unit] = granted
     end
-    record[w + IN_FLIGHT] = tonumber(ARGV[p + 16])
+    record[w + IN_FLIGHT] = claim[15]
     for g = w + GHOST, w + STRIDE - 1 do record[g] = 0 end
 
     local to = #reply + 1
@@ -509,9 +510,9 @@ local function restore()
           local field = 't' .. record[w + ID]
           put_usage(field, add(usage(field), record[g], record[g + 1], record[g + 2], record[g + 3], record[g + 4], true))
         end
-        if kind == 'F' then expires = math.max(expires, record[w + B] + DAY) end
-        if kind == 'R' then expires = math.max(expires, time + 2 * record[w + A] + HOUR) end
-        if kind == 'E' then expires = math.max(expires, time + FOREVER) end
+        if kind == 'F' then expires = max(expires, record[w + B] + DAY) end
+        if kind == 'R' then expires = max(expires, time + 2 * record[w + A] + HOUR) end
+        if kind == 'E' then expires = max(expires, time + FOREVER) end
       end
       -- Heard of just now, so that a live one has the time to come itself.
       if record[4] == 0 then record[2] = time end

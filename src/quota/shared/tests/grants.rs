@@ -241,14 +241,14 @@ async fn random_claims_never_go_over_a_cap_and_reach_it() {
                 })
                 .collect();
             let told = replicas[who].say(&windows).await;
-            for n in 0..3 {
-                shares[who][n].held = 0;
-                shares[who][n].credit = told.windows[n].granted[0];
+            for (share, told) in shares[who].iter_mut().zip(&told.windows) {
+                share.held = 0;
+                share.credit = told.granted[0];
             }
         }
-        for n in 0..3 {
+        for (n, cap) in CAPS.into_iter().enumerate() {
             let all: u64 = shares.iter().map(|of| of[n].all()).sum();
-            assert_eq!(all, CAPS[n], "seed {seed}, window {n}");
+            assert_eq!(all, cap, "seed {seed}, window {n}");
         }
     }
 }
