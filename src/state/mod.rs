@@ -2,6 +2,8 @@
 
 mod assemble;
 mod callers;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
