@@ -370,7 +370,7 @@ impl Meter {
         }
         let credit = share.credit(unit);
         let is_alone = unit != Unit::Requests && self.in_flight == 0;
-        if asked <= credit || is_alone && credit > 0 && share.has_the_rest() {
+        if asked <= credit || is_alone && credit > 0 && share.has_the_rest(unit) {
             Room::Free
         } else if share.may_ask(contact.now) {
             Room::Unasked

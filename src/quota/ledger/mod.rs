@@ -518,6 +518,13 @@ impl Ledger {
         }
     }
 
+    /// What this gateway alone has used of the first window: requests and tokens.
+    #[cfg(test)]
+    pub(super) fn standing_own(&self) -> (u64, u64) {
+        let used = self.meters[0].used();
+        (used[Unit::Requests], used[Unit::Tokens])
+    }
+
     fn window_standing(&self, meter: &Meter, now: UnixMillis) -> WindowStanding {
         let others = meter.share.as_ref().map(|share| share.others_used);
         let used = meter.used().plus(others.unwrap_or_default());

@@ -105,9 +105,9 @@ impl Share {
         self.granted[unit] > 1 && self.credit[unit] * 2 < self.granted[unit]
     }
 
-    /// Whether all that is left was granted to us.
-    pub(super) fn has_the_rest(&self) -> bool {
-        self.short && self.others_in_flight == 0
+    /// Whether all that is left of a unit was granted to us, and nobody else has anything under way.
+    pub(super) fn has_the_rest(&self, unit: Unit) -> bool {
+        self.short && self.others_in_flight == 0 && self.others_held[unit] == 0
     }
 
     /// Whether others may be asked.

@@ -3,6 +3,7 @@
 mod accounts;
 mod durability;
 mod gateway;
+mod lease;
 mod operator;
 mod windows;
 
