@@ -14,8 +14,9 @@ lint:
 fmt:
 	cargo fmt
 
-# Measures the release build side by side with nginx, and what translating costs.
+# Measures the release build side by side with nginx, what translating costs, and what quotas cost.
 bench:
 	tests/setup
 	cargo bench --locked --bench translation
+	cargo bench --locked --bench quota
 	cargo bench --locked --bench beside_nginx

@@ -132,6 +132,13 @@ impl Sharing {
         *self.trouble.lock() = trouble;
     }
 
+    /// The names of those of which Redis knows something.
+    fn told(&self) -> Vec<String> {
+        let accounts = self.accounts.lock();
+        let told = accounts.iter().filter(|(_, account)| account.was_told());
+        told.map(|(name, _)| name.clone()).collect()
+    }
+
     fn all(&self) -> Vec<Arc<Account>> {
         self.accounts.lock().values().cloned().collect()
     }
@@ -270,10 +277,7 @@ impl Worker {
             return;
         }
         self.backed_up_at = now;
-        let accounts = self.sharing.accounts.lock();
-        let told = accounts.iter().filter(|(_, account)| account.was_told());
-        let names: Vec<String> = told.map(|(name, _)| name.clone()).collect();
-        drop(accounts);
+        let names = self.sharing.told();
         let asked: Vec<&str> = names.iter().map(String::as_str).collect();
         match self.client.backup(&asked).await {
             Ok(backups) => self.backups.extend(names.into_iter().zip(backups)),

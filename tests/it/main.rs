@@ -21,6 +21,7 @@ mod cors;
 mod crash;
 mod cut_streams;
 mod demo;
+mod deploy;
 mod dialects;
 mod failover;
 mod hangup;

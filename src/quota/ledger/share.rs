@@ -154,10 +154,10 @@ impl Share {
         self.told.clear();
         self.granted = signed(PerUnit(told.granted));
         self.short = false;
-        for unit in 0..4 {
+        for (unit, cap) in caps.iter().enumerate() {
             self.credit[unit] = self.granted[unit].saturating_sub(self.taken[unit]);
             self.pledged[unit] = self.granted[unit].saturating_sub(self.committed[unit]);
-            self.short |= caps[unit].is_some() && told.granted[unit] < self.wish[unit];
+            self.short |= cap.is_some() && told.granted[unit] < self.wish[unit];
         }
         if self.short {
             self.denied_until = now.after(ASK_AGAIN);
