@@ -2,6 +2,7 @@
 
 mod counting;
 mod joint;
+mod keys;
 mod load;
 mod refusals;
 mod windows;

@@ -22,11 +22,24 @@ pub async fn ask(
     clients: usize,
     total: usize,
 ) -> Answers {
+    ask_as(gateway, None, path, body, clients, total).await
+}
+
+/// The same with a key.
+pub async fn ask_as(
+    gateway: &Gateway,
+    key: Option<&str>,
+    path: &'static str,
+    body: &Value,
+    clients: usize,
+    total: usize,
+) -> Answers {
     let left = Arc::new(AtomicUsize::new(total));
     let mut running = JoinSet::new();
     for _ in 0..clients {
         let (left, body) = (Arc::clone(&left), body.clone());
         let client = Client::new(gateway.addr()).keeping_alive();
+        let client = key.into_iter().fold(client, Client::with_key);
         running.spawn(async move {
             let mut answers = Vec::new();
             let take = |left: usize| left.checked_sub(1);
