@@ -19,6 +19,8 @@ pub(super) struct Wait {
     ticket: Option<Ticket>,
     /// When it first had to wait.
     since: Option<Instant>,
+    /// What it waited for will not come in time: it looks once more, to tell why, and waits no longer.
+    in_vain: bool,
 }
 
 /// Whoever shares counters with other gateways is not told when they give something back.
@@ -40,16 +42,16 @@ pub(super) async fn behind_others(request: &mut Request<'_>, queue: &Arc<Queue>)
     came
 }
 
-/// Waits until one of those that are full may have room. `false` where there is no queue, or that would
-/// take too long, or did.
+/// Waits until it is worth looking at those that are full again. `false` where there is no queue, or it
+/// would take too long until one of them has room, or did.
 pub(super) async fn for_room(
     request: &mut Request<'_>,
     queue: &Arc<Queue>,
     plan: &Plan<'_>,
 ) -> bool {
     let refusals = plan.refusals();
-    if request.snapshot.global.queue.is_none() || plan.full().is_empty() || !request.may_try_again()
-    {
+    let waits = request.snapshot.global.queue.is_some() && !request.wait.in_vain;
+    if !waits || plan.full().is_empty() || !request.may_try_again() {
         return leave(request, Waited::InVain);
     }
     let Some(until) = enter(request, queue) else {
@@ -65,10 +67,18 @@ pub(super) async fn for_room(
         .iter()
         .map(|candidate| (*candidate, hold::estimate(candidate, &request.call)))
         .collect();
-    let waited = async { turn(&request.wait).await && room(&full).await };
+    let waited = async {
+        match turn(&request.wait).await {
+            true => Some(room(&full, until).await),
+            false => None,
+        }
+    };
     match timeout_at(until, waited).await {
-        Ok(true) => true,
-        Ok(false) | Err(_) => leave(request, Waited::InVain),
+        Ok(Some(found)) => {
+            request.wait.in_vain = !found;
+            true
+        }
+        Ok(None) | Err(_) => leave(request, Waited::InVain),
     }
 }
 
@@ -100,45 +110,59 @@ async fn turn(wait: &Wait) -> bool {
     poll_fn(|cx| ticket.poll_turn(cx)).await
 }
 
-/// Waits until one of these would be admitted.
-async fn room(full: &[(&Arc<Candidate>, Cost)]) -> bool {
+/// What there is for those who wait.
+enum Look {
+    /// Room.
+    Room,
+    /// Perhaps some; to be looked for again that soon although nothing was given back.
+    Perhaps(Duration),
+    /// None for longer than anybody waits: what they waited for has been used by others.
+    NoneInTime,
+}
+
+/// Waits until one of these would be admitted. `false` when none can be in time.
+async fn room(full: &[(&Arc<Candidate>, Cost)], until: Instant) -> bool {
     loop {
         let freed = poll_fn(|cx| {
             // First the bell, then the look: what is freed in between is not missed.
             for (candidate, _) in full {
                 candidate.account.wake_when_freed(cx.waker());
             }
-            match look(full, clock::now()) {
-                Ok(()) => Poll::Ready(()),
-                Err(_) => Poll::Pending,
+            match look(full, clock::now(), until) {
+                Look::Perhaps(_) => Poll::Pending,
+                Look::Room | Look::NoneInTime => Poll::Ready(()),
             }
         });
-        let soonest = match look(full, clock::now()) {
-            Ok(()) => return true,
-            Err(soonest) => soonest,
-        };
-        if timeout(soonest, freed).await.is_ok() {
-            return true;
+        match look(full, clock::now(), until) {
+            Look::Room => return true,
+            Look::NoneInTime => return false,
+            Look::Perhaps(soonest) => drop(timeout(soonest, freed).await),
         }
     }
 }
 
-/// Whether one has room now; if not, how soon to look again although nothing was given back.
-fn look(full: &[(&Arc<Candidate>, Cost)], now: UnixMillis) -> Result<(), Duration> {
+fn look(full: &[(&Arc<Candidate>, Cost)], now: UnixMillis, until: Instant) -> Look {
+    let patience = until.saturating_duration_since(Instant::now());
     let mut soonest = Duration::from_secs(1);
+    let mut in_time = false;
     for (candidate, cost) in full {
         match candidate.account.admits(*cost, now) {
-            Ok(()) => return Ok(()),
-            Err(exhausted) if exhausted.lack == Lack::Lease => return Ok(()),
+            Ok(()) => return Look::Room,
+            Err(exhausted) if exhausted.lack == Lack::Lease => return Look::Room,
             Err(exhausted) => {
                 if candidate.account.is_shared() {
                     soonest = soonest.min(LOOK_AGAIN);
                 }
-                if let Some(at) = exhausted.resets_at {
-                    soonest = soonest.min(now.until(at));
+                let frees_in = exhausted.resets_at.map(|at| now.until(at));
+                in_time |= exhausted.temporary || frees_in.is_some_and(|wait| wait <= patience);
+                if let Some(wait) = frees_in {
+                    soonest = soonest.min(wait);
                 }
             }
         }
     }
-    Err(soonest.max(Duration::from_millis(1)))
+    match in_time {
+        true => Look::Perhaps(soonest.max(Duration::from_millis(1))),
+        false => Look::NoneInTime,
+    }
 }
