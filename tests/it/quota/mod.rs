@@ -4,6 +4,7 @@ mod counting;
 mod joint;
 mod keys;
 mod load;
+mod queue;
 mod refusals;
 mod windows;
 

@@ -48,7 +48,7 @@ async fn until_all_is_spent(gateway: &Gateway, clients: usize, patience: Duratio
 }
 
 /// The most requests that came within any stretch of this length.
-fn most_within(seen: &[Instant], every: Duration) -> usize {
+pub(super) fn most_within(seen: &[Instant], every: Duration) -> usize {
     let mut most = 0;
     let mut first = 0;
     for (last, at) in seen.iter().enumerate() {
@@ -60,7 +60,7 @@ fn most_within(seen: &[Instant], every: Duration) -> usize {
     most
 }
 
-fn arrivals(simulator: &Simulator) -> Vec<Instant> {
+pub(super) fn arrivals(simulator: &Simulator) -> Vec<Instant> {
     let mut seen: Vec<Instant> = simulator.requests().iter().map(|r| r.at).collect();
     seen.sort_unstable();
     seen
