@@ -25,7 +25,7 @@ impl Clock {
     }
 
     /// Sets it, also while the gateway runs.
-    fn set(&self, text: &str) {
+    pub fn set(&self, text: &str) {
         // As a distance, because a date would be read in the gateway's own zone.
         let ahead = moment(text) - real_now();
         let millis = ahead.num_milliseconds();

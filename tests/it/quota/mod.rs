@@ -3,6 +3,7 @@
 mod counting;
 mod joint;
 mod keys;
+mod learning;
 mod load;
 mod queue;
 mod refusals;
