@@ -1,5 +1,6 @@
 //! Quotas: never exceeded, all of them used, nothing held at the end.
 
+mod churn;
 mod counting;
 mod joint;
 mod keys;
