@@ -86,6 +86,7 @@ pub fn routes(app: &mut ServiceConfig) {
     endpoint(app, open, GET, &["/readyz"], health::ready);
 
     endpoint(app, admin, GET, &["/admin/stats"], admin::stats);
+    endpoint(app, admin, GET, &["/stats"], admin::own_stats);
     endpoint(app, admin, POST, &["/admin/reload"], admin::reload);
     endpoint(
         app,

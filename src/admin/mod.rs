@@ -1,5 +1,6 @@
 //! What an operator sees and does over HTTP.
 
+mod stats;
 mod usage;
 
 use actix_web::HttpResponse;
@@ -11,6 +12,7 @@ use crate::clock::{self, UnixMillis};
 use crate::config::Problem;
 use crate::http::{Visit, json as reply};
 use crate::routing::{Candidate, Route};
+pub(crate) use stats::stats as own_stats;
 use usage::Usage;
 
 /// `GET /admin/stats`: every provider's counters, by model and name.
@@ -78,7 +80,7 @@ pub(crate) async fn providers(visit: Visit) -> Result<HttpResponse, Failure> {
         .named(&asked)
         .or_else(|| routes.find(&asked).map(|found| found.route));
     let Some(route) = route else {
-        return Err(routes.unknown(&asked));
+        return Err(routes.unknown(&asked, |_| true));
     };
     Ok(reply(200, &standing(route, clock::now())))
 }

@@ -26,6 +26,7 @@ pub(crate) async fn index(_: Visit) -> Result<HttpResponse, Failure> {
                 "models": "/v1/models",
                 "health": "/health",
                 "stats": "/admin/stats",
+                "gateway": "/stats",
             },
         }),
     ))

@@ -12,7 +12,7 @@ use crate::support::{Gateway, global, model, provider};
 const CHAT: &str = "/v1/chat/completions";
 
 /// Every route that is not open.
-const CLOSED: [(&str, &str); 13] = [
+const CLOSED: [(&str, &str); 14] = [
     ("GET", "/v1/models"),
     ("HEAD", "/v1/models"),
     ("GET", "/models"),
@@ -25,8 +25,14 @@ const CLOSED: [(&str, &str); 13] = [
     ("GET", "/admin/stats"),
     ("HEAD", "/admin/stats"),
     ("GET", "/admin/providers/m"),
+    ("GET", "/stats"),
     ("POST", "/admin/reload"),
 ];
+
+/// Whether a route is for operators.
+fn is_admin(path: &str) -> bool {
+    path.starts_with("/admin/") || path == "/stats"
+}
 
 async fn gateway(settings: Value) -> (Gateway, Simulator) {
     let simulator = Simulator::start(Answer::text("Hello!")).await.unwrap();
@@ -155,7 +161,7 @@ async fn the_admin_key_is_for_the_admin_alone() {
     let (gateway, _simulator) =
         gateway(json!({ "api_key": "sk-client", "admin_key": "sk-admin" })).await;
     for (method, path) in CLOSED {
-        let (right, wrong) = match path.starts_with("/admin/") {
+        let (right, wrong) = match is_admin(path) {
             true => ("sk-admin", "sk-client"),
             false => ("sk-client", "sk-admin"),
         };
@@ -171,11 +177,7 @@ async fn an_admin_key_alone_closes_the_admin_alone() {
     let (gateway, _simulator) = gateway(json!({ "api_key": "", "admin_key": "sk-admin" })).await;
     for (method, path) in CLOSED {
         let keyless = ask(&gateway, method, path, &[]).await;
-        let expected = if path.starts_with("/admin/") {
-            401
-        } else {
-            200
-        };
+        let expected = if is_admin(path) { 401 } else { 200 };
         assert_eq!(keyless.status, expected, "{method} {path}");
     }
 }
@@ -243,7 +245,7 @@ async fn without_a_key_a_foreign_page_can_neither_administer_nor_spend() {
                 .await
                 .until_closed()
                 .await;
-            let admin = path.starts_with("/admin/");
+            let admin = is_admin(path);
             // A program sends no origin, and may call by whatever name it knows.
             let expected = if admin || from_page { status } else { 200 };
             assert!(
