@@ -6,7 +6,7 @@ use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::clock::{self, UnixMillis};
 use crate::protocol::Protocol;
-use crate::quota::{Standing, Unit};
+use crate::quota::{Cycle, Standing, Unit};
 use crate::state::Caller;
 
 /// One limit of a caller: the one that is nearest to its end.
@@ -31,7 +31,7 @@ pub(super) fn tell(headers: &mut HeaderMap, caller: Option<&Caller>, dialect: Pr
         (Unit::InputTokens, "input-tokens"),
         (Unit::OutputTokens, "output-tokens"),
     ] {
-        if let Some(left) = left(&standing, unit) {
+        if let Some(left) = left(&standing, unit, now) {
             for (name, value) in written(name, &left, dialect, now) {
                 if let (Ok(name), Ok(value)) =
                     (HeaderName::try_from(name), HeaderValue::try_from(value))
@@ -44,14 +44,19 @@ pub(super) fn tell(headers: &mut HeaderMap, caller: Option<&Caller>, dialect: Pr
 }
 
 /// Of all windows that limit this unit, the one with least of it left.
-fn left(standing: &Standing, unit: Unit) -> Option<Left> {
+fn left(standing: &Standing, unit: Unit, now: UnixMillis) -> Option<Left> {
     let windows = standing.windows.iter().filter_map(|window| {
         let limit = window.window.caps[unit]?;
         let taken = window.used[unit].saturating_add(window.held[unit]);
+        let resets_at = window.next_reset.or(match window.window.cycle {
+            // What is only held yet comes back that long after it will be used.
+            Cycle::Rolling(length) if taken > 0 => Some(now.after(length)),
+            _ => None,
+        });
         Some(Left {
             limit,
             remaining: limit.saturating_sub(taken),
-            resets_at: window.next_reset,
+            resets_at,
         })
     });
     windows.min_by_key(|left| left.remaining)

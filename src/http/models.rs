@@ -39,13 +39,7 @@ fn model(id: &str, shape: Protocol) -> Value {
 pub(crate) async fn list(visit: Visit) -> Result<HttpResponse, Failure> {
     let request = &visit.request;
     let shape = speech::dialect(request);
-    let names: Vec<&str> = visit
-        .snapshot
-        .routes
-        .listed()
-        .filter(|route| may_use(&visit, &route.model, route))
-        .map(|route| route.model.as_str())
-        .collect();
+    let names = names(&visit);
     let models: Vec<Value> = names.iter().map(|name| model(name, shape)).collect();
     let list = match shape {
         Protocol::OpenAi | Protocol::Responses => json!({ "object": "list", "data": models }),
@@ -58,6 +52,25 @@ pub(crate) async fn list(visit: Visit) -> Result<HttpResponse, Failure> {
         Protocol::Gemini => json!({ "models": models }),
     };
     Ok(reply::json(200, &list))
+}
+
+/// The names that are shown to the caller. Whose key is for an alias, a redirect or one of the models of a
+/// pattern finds that very name, as it knows no other.
+fn names(visit: &Visit) -> Vec<&str> {
+    let routes = &visit.snapshot.routes;
+    let listed = routes.listed().map(|route| (route.model.as_str(), route));
+    let mut names: Vec<&str> = listed
+        .filter(|(name, route)| may_use(visit, name, route))
+        .map(|(name, _)| name)
+        .collect();
+    let own = visit.caller.iter().flat_map(|caller| caller.named());
+    names.extend(own.filter(|name| {
+        let found = routes.find(name);
+        found.is_some_and(|found| !found.route.hidden && !found.route.tiers.is_empty())
+    }));
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 /// Whether the caller may use a model. What one may not use, one need not see.
@@ -75,6 +88,10 @@ pub(crate) async fn one(visit: Visit) -> Result<HttpResponse, Failure> {
     let found = visit.snapshot.routes.find(&asked);
     match found.filter(|found| may_use(&visit, &asked, found.route)) {
         Some(_) => Ok(reply::json(200, &model(&asked, shape))),
-        None => Err(visit.snapshot.routes.unknown(&asked)),
+        None => {
+            // What one may not use does not exist, and is no better name for what one meant either.
+            let may_see = |route: &Route| may_use(&visit, &route.model, route);
+            Err(visit.snapshot.routes.unknown(&asked, may_see))
+        }
     }
 }

@@ -30,7 +30,7 @@ pub async fn count(request: &mut Request<'_>) -> Result<Bytes, Failure> {
     let found = snapshot
         .routes
         .find(&call.model)
-        .ok_or_else(|| snapshot.routes.unknown(&call.model))?;
+        .ok_or_else(|| request.unknown_model())?;
     request.may_use(found.route)?;
     let can_tell = |candidate: &&std::sync::Arc<Candidate>| {
         candidate.provider.dialect.counts() && candidate.ineligible(now()).is_none()

@@ -33,12 +33,20 @@ use outcome::Next;
 /// # Errors
 /// The request is at fault, or nobody could serve it.
 pub async fn handle(request: &mut Request<'_>) -> Result<Answer, Failure> {
+    let answered = serve(request).await;
+    if answered.is_err() {
+        request.charge = None; // before the caller is told what is left
+    }
+    answered
+}
+
+async fn serve(request: &mut Request<'_>) -> Result<Answer, Failure> {
     let snapshot = request.snapshot.clone(); // one request, one configuration
     let call = request.call.clone();
     let found = snapshot
         .routes
         .find(&call.model)
-        .ok_or_else(|| snapshot.routes.unknown(&call.model))?;
+        .ok_or_else(|| request.unknown_model())?;
     request.charge_caller(found.route).await?; // who calls may have limits of its own
     let mut plan = Plan::new(found.route, call.prompt_tokens);
     let mut last = None;

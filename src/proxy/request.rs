@@ -97,6 +97,14 @@ impl<'a> Request<'a> {
         Ok(())
     }
 
+    /// What is told of a model that does not exist; other models only as far as the caller may use them.
+    pub(super) fn unknown_model(&self) -> Failure {
+        let caller = self.caller.as_ref();
+        let may_see =
+            |route: &Route| caller.is_none_or(|caller| caller.may_use(&route.model, route));
+        self.snapshot.routes.unknown(&self.call.model, may_see)
+    }
+
     /// Whether the caller may use this model.
     pub(super) fn may_use(&self, route: &Route) -> Result<(), Failure> {
         match &self.caller {

@@ -131,9 +131,10 @@ impl Routes {
             .filter(|route| !route.hidden && !route.tiers.is_empty() && !route.model.contains('*'))
     }
 
-    /// What somebody is told who asks for a `model` that nobody serves.
-    pub fn unknown(&self, model: &str) -> Failure {
-        let nearest = self.nearest(model);
+    /// What somebody is told who asks for a `model` that nobody serves. Only models that `may_see` lets
+    /// through are named.
+    pub fn unknown(&self, model: &str, may_see: impl Fn(&Route) -> bool) -> Failure {
+        let nearest = self.nearest(model, may_see);
         let hint = if nearest.is_empty() {
             "GET /v1/models lists those that do".to_owned()
         } else {
@@ -144,9 +145,10 @@ impl Routes {
     }
 
     /// The known names most like `model`, for somebody who mistyped one.
-    fn nearest(&self, model: &str) -> Vec<&str> {
+    fn nearest(&self, model: &str, may_see: impl Fn(&Route) -> bool) -> Vec<&str> {
         let mut names: Vec<(usize, &str)> = self
             .listed()
+            .filter(|route| may_see(route))
             .map(|route| {
                 (
                     strsim::damerau_levenshtein(model, &route.model),

@@ -70,6 +70,12 @@ impl Callers {
 }
 
 impl Caller {
+    /// The models that it may use by names and not by patterns.
+    pub fn named(&self) -> impl Iterator<Item = &str> {
+        let models = self.models.iter().map(String::as_str);
+        models.filter(|model| !model.contains('*'))
+    }
+
     /// Whether it may use a model: by the name it asked for, or by the one of the route that serves it.
     pub fn may_use(&self, asked: &str, route: &Route) -> bool {
         let covers = |pattern: &String| {
