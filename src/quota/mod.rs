@@ -38,4 +38,4 @@ pub use period::{Period, Schedule};
 pub use quotas::{Event, Owner, Quotas};
 pub use reservation::{Receipt, Reservation};
 pub use sharing::{Running, Sharing};
-pub use store::OpenError;
+pub use store::{Flushed, OpenError};

@@ -3,7 +3,6 @@
 //! Requests never come here: they hold an [`Account`]. Here is what happens beside them, once a second and
 //! when the configuration changes. All of it may touch the disk, so none of it belongs on an async worker.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,7 +11,7 @@ use super::joint::Joint;
 use super::limit::Limits;
 use super::local::Local;
 use super::sharing::{Running, Sharing};
-use super::store::OpenError;
+use super::store::{Flushed, OpenError};
 use crate::clock::UnixMillis;
 
 /// All accounts.
@@ -177,7 +176,7 @@ impl Quotas {
     ///
     /// # Errors
     /// The first file that could not be written; the others are written all the same.
-    pub fn flush(&self, now: UnixMillis) -> io::Result<()> {
+    pub fn flush(&self, now: UnixMillis) -> Flushed {
         match &self.0 {
             Book::Local(local) => local.flush(now),
             Book::Joint(joint) => {

@@ -70,6 +70,9 @@ pub(super) enum Written {
 /// What became of saving, or what the system said.
 pub(super) type Saved = io::Result<Written>;
 
+/// Whether all is on the disk, or what the system said of the first file that is not.
+pub type Flushed = io::Result<()>;
+
 /// What files that are being written are called; no escaped name begins with a dot.
 const TEMPORARY: &str = ".saving-";
 

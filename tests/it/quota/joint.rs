@@ -200,7 +200,7 @@ async fn without_redis_a_gateway_refuses_or_serves_a_share_that_it_had_before() 
         let load = Load::start(&gateways, 4);
         load.reaches(100, SOON).await;
         redis.kill();
-        gateway.wait_for_log("the shared state is away").await;
+        degraded(gateway).await;
         load.spent.store(true, Ordering::Relaxed);
         load.ends(SOON).await;
         let before = a.seen().requests;
