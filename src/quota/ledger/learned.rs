@@ -4,6 +4,8 @@
 //! stands in the way. What was learned holds until the moment at which the provider has all of it back,
 //! and every answer that says something newer replaces it.
 
+use std::time::Duration;
+
 use crate::chat::{Allowance, Span, Unit};
 use crate::clock::UnixMillis;
 use crate::quota::limit::Amount;
@@ -31,22 +33,29 @@ pub(in crate::quota) struct Known {
 const KNOWN_MAX: usize = 12;
 
 impl Learned {
-    /// Takes over what a provider said. `under_way` is what else was sent to it and is not answered yet.
-    pub(super) fn learn(&mut self, said: &[Allowance], under_way: Amount, now: UnixMillis) {
+    /// Takes over what a provider said, and believes it for no longer than `longest`. `under_way` is what else
+    /// was sent to it and is not answered yet.
+    pub(super) fn learn(
+        &mut self,
+        said: &[Allowance],
+        under_way: Amount,
+        longest: Duration,
+        now: UnixMillis,
+    ) {
         self.0.retain(|known| known.until > now);
         for allowance in said {
             let Some(resets_in) = allowance.resets_in else {
                 continue; // it says nothing of for how long
             };
-            let until = now.after(resets_in);
-            if until <= now {
+            if resets_in.is_zero() {
                 continue;
             }
+            let until = now.after(resets_in.min(longest));
             let missing = allowance
                 .limit
                 .map_or(0, |limit| limit.saturating_sub(allowance.remaining));
             let refill = match allowance.refills {
-                true => missing as f64 / (until.0 - now.0) as f64,
+                true => missing as f64 / resets_in.as_millis().max(1) as f64,
                 false => 0.0,
             };
             let known = Known {
@@ -137,6 +146,7 @@ mod tests {
     use crate::quota::limit::{Amount, PerUnit};
 
     const NOW: UnixMillis = UnixMillis::from_secs(1_000);
+    const DAY: Duration = Duration::from_secs(86_400);
     const ONE: Amount = PerUnit([1, 100, 100, 0]);
 
     fn said(unit: Unit, remaining: u64, refills: bool) -> Allowance {
@@ -159,7 +169,12 @@ mod tests {
     #[test]
     fn nothing_left_means_nobody_is_asked_until_it_is_back() {
         let mut learned = Learned::default();
-        learned.learn(&[said(Unit::Requests, 0, false)], Amount::default(), NOW);
+        learned.learn(
+            &[said(Unit::Requests, 0, false)],
+            Amount::default(),
+            DAY,
+            NOW,
+        );
         assert_eq!(lacking(&learned, 0), Some(60));
         assert_eq!(lacking(&learned, 59), Some(60));
         assert_eq!(lacking(&learned, 60), None);
@@ -168,7 +183,12 @@ mod tests {
     #[test]
     fn a_bucket_fills_bit_by_bit() {
         let mut learned = Learned::default();
-        learned.learn(&[said(Unit::Requests, 0, true)], Amount::default(), NOW);
+        learned.learn(
+            &[said(Unit::Requests, 0, true)],
+            Amount::default(),
+            DAY,
+            NOW,
+        );
         assert_eq!(lacking(&learned, 0), Some(1));
         assert_eq!(lacking(&learned, 1), None);
         learned.take(ONE);
@@ -178,22 +198,37 @@ mod tests {
     #[test]
     fn what_is_under_way_may_not_be_part_of_what_was_said() {
         let mut learned = Learned::default();
-        learned.learn(&[said(Unit::Requests, 2, false)], ONE, NOW);
+        learned.learn(&[said(Unit::Requests, 2, false)], ONE, DAY, NOW);
         assert_eq!(lacking(&learned, 0), None);
         learned.take(ONE);
         assert_eq!(lacking(&learned, 0), Some(60));
         // What is said later counts.
-        learned.learn(&[said(Unit::Requests, 30, false)], Amount::default(), NOW);
+        learned.learn(
+            &[said(Unit::Requests, 30, false)],
+            Amount::default(),
+            DAY,
+            NOW,
+        );
         assert_eq!(lacking(&learned, 0), None);
     }
 
     #[test]
     fn an_estimate_of_tokens_that_never_fits_is_no_obstacle() {
         let mut learned = Learned::default();
-        learned.learn(&[said(Unit::Tokens, 1, false)], Amount::default(), NOW);
+        learned.learn(&[said(Unit::Tokens, 1, false)], Amount::default(), DAY, NOW);
         assert_eq!(lacking(&learned, 0), None);
-        learned.learn(&[said(Unit::Tokens, 0, false)], Amount::default(), NOW);
+        learned.learn(&[said(Unit::Tokens, 0, false)], Amount::default(), DAY, NOW);
         assert_eq!(lacking(&learned, 0), Some(60));
+    }
+
+    #[test]
+    fn nobody_is_believed_for_ever() {
+        let mut learned = Learned::default();
+        let mut absurd = said(Unit::Requests, 0, false);
+        absurd.resets_in = Some(300 * DAY);
+        learned.learn(&[absurd], Amount::default(), DAY, NOW);
+        assert_eq!(lacking(&learned, 86_399), Some(86_400));
+        assert_eq!(lacking(&learned, 86_400), None);
     }
 
     #[test]
@@ -201,7 +236,7 @@ mod tests {
         let mut learned = Learned::default();
         let mut unsaid = said(Unit::Requests, 0, false);
         unsaid.resets_in = None;
-        learned.learn(&[unsaid], Amount::default(), NOW);
+        learned.learn(&[unsaid], Amount::default(), DAY, NOW);
         assert_eq!(lacking(&learned, 0), None);
     }
 }

@@ -82,8 +82,9 @@ const STALE: Duration = Duration::from_millis(500);
 /// How much of what is left one gateway takes ahead at most: this part of its equal share.
 const PART_OF_SHARE: u64 = 4;
 
-/// How far back the pace looks, in seconds.
-const MEMORY: f64 = 2.0;
+/// How far back the pace looks, in seconds: it follows a rush soon, and a lull slowly.
+const MEMORY_OF_LESS: f64 = 0.2;
+const MEMORY_OF_MORE: f64 = 0.5;
 
 /// What the places are called among the windows.
 const PLACES: &str = "places";
@@ -171,16 +172,20 @@ impl Lease {
     fn learn_pace(&mut self, now: UnixMillis) {
         let seconds = self.claimed_at.until(now).as_secs_f64().max(0.000_1);
         let taken = std::mem::take(&mut self.taken);
-        let weight = 1.0 - (-seconds / MEMORY).exp();
         for (pace, taken) in self.pace.iter_mut().zip(taken.0) {
-            *pace += weight * (taken as f64 / seconds - *pace);
+            let present = taken as f64 / seconds;
+            let memory = match present > *pace {
+                true => MEMORY_OF_LESS,
+                false => MEMORY_OF_MORE,
+            };
+            *pace += (1.0 - (-seconds / memory).exp()) * (present - *pace);
         }
         self.claimed_at = now;
     }
 
     /// What to wish for of a unit of which `left` is left.
     fn wish(&self, unit: Unit, left: u64, ahead: Duration) -> u64 {
-        let ahead = (self.pace[unit as usize] * ahead.as_secs_f64()).round() as u64;
+        let ahead = (self.pace[unit as usize] * ahead.as_secs_f64()) as u64;
         let most = left / (PART_OF_SHARE * self.replicas.max(1));
         self.wanted[unit].saturating_add(ahead.min(most))
     }

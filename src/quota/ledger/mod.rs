@@ -10,6 +10,8 @@ mod pace;
 mod share;
 mod slots;
 
+use std::time::Duration;
+
 use smallvec::SmallVec;
 
 use super::limit::{Amount, Cost, Cycle, Exhausted, Lack, Limits, Unit, Window};
@@ -145,6 +147,9 @@ pub struct LearnedStanding {
     /// When all of it is back.
     pub until: UnixMillis,
 }
+
+/// What an answer's headers say is believed for this long: after a day a provider may be asked how it is now.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Largest estimate that is held: no sum of holds can overflow, and no real answer is as large.
 const ESTIMATE_MAX: u64 = 1 << 40;
@@ -290,6 +295,7 @@ impl Ledger {
     pub(super) fn reset(&mut self, ids: &[u64], now: UnixMillis) {
         self.roll(now);
         self.resets += 1;
+        self.learned = Learned::default();
         for (meter, id) in self.meters.iter_mut().zip(ids) {
             meter.reset(*id, now);
         }
@@ -467,13 +473,15 @@ impl Ledger {
             None => hold.amount,
             Some(_) => Amount::default(),
         };
-        self.learned.learn(said, self.waiting.minus(own), now);
+        self.learned
+            .learn(said, self.waiting.minus(own), LONGEST, now);
     }
 
     /// Takes over that nothing is left, whatever is under way.
     pub(super) fn learn_spent(&mut self, nothing: &Allowance, now: UnixMillis) {
         let said = std::slice::from_ref(nothing);
-        self.learned.learn(said, Amount::default(), now);
+        self.learned
+            .learn(said, Amount::default(), Duration::MAX, now);
     }
 
     /// How much is left of the scarcest window, by how much time is left to use it: 1 is on schedule.

@@ -89,3 +89,15 @@ impl Drop for Redis {
         }
     }
 }
+
+impl Redis {
+    /// What it answers to a command.
+    pub fn say(&self, words: &[&str]) -> String {
+        let said = Command::new("redis-cli")
+            .args(["-p", &self.port.to_string()])
+            .args(words)
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&said.stdout).into_owned()
+    }
+}
