@@ -16,7 +16,7 @@ use crate::upstream::Sent;
 pub(super) struct Hold {
     reservation: Option<Reservation>,
     /// What is held of the caller's own limits. It outlives a failed attempt.
-    callers: Option<Reservation>,
+    callers: Option<Box<Reservation>>,
     /// What is charged if the client leaves before the answer.
     abandoned: Cost,
     count: Count,
@@ -36,7 +36,7 @@ impl Hold {
         candidate: &Arc<Candidate>,
         call: &Call,
         sent: Sent,
-        callers: &mut Option<Reservation>,
+        callers: &mut Option<Box<Reservation>>,
     ) -> Result<Hold, Exhausted> {
         let estimate = estimate(candidate, call);
         let reservation = candidate.account.reserve(estimate, clock::now())?;
@@ -60,7 +60,7 @@ impl Hold {
 
     /// The attempt failed: the room is given back, unless this provider counts failures too. What is held
     /// of the caller's own limits is for the next attempt.
-    pub(super) fn fail(mut self) -> Option<Reservation> {
+    pub(super) fn fail(mut self) -> Option<Box<Reservation>> {
         if let Some(reservation) = self.reservation.take()
             && self.count == Count::Attempts
             && self.sent.get()
@@ -73,8 +73,10 @@ impl Hold {
     /// The first byte is about to be released: from now on the request counts, whatever happens.
     pub(super) fn commit(&mut self) -> Receipts {
         let now = clock::now();
-        [&mut self.reservation, &mut self.callers]
-            .map(|held| held.as_mut().map(|held| held.commit(now)))
+        [
+            self.reservation.as_mut().map(|held| held.commit(now)),
+            self.callers.as_mut().map(|held| held.commit(now)),
+        ]
     }
 
     /// The cost is known.
@@ -84,8 +86,10 @@ impl Hold {
 
     fn end(&mut self, cost: Cost) -> Receipts {
         let now = clock::now();
-        [self.reservation.take(), self.callers.take()]
-            .map(|held| held.map(|held| held.settle(cost, now)))
+        [
+            self.reservation.take().map(|held| held.settle(cost, now)),
+            self.callers.take().map(|held| held.settle(cost, now)),
+        ]
     }
 }
 
@@ -102,10 +106,9 @@ pub(super) async fn take(
         match taken {
             Err(exhausted) if exhausted.lack == Lack::Lease && asked < ASK_MAX => {
                 asked += 1;
-                candidate
-                    .account
-                    .ask_for_room(estimate(candidate, &call))
-                    .await;
+                let estimate = estimate(candidate, &call);
+                // Boxed: where nothing is shared, no request should carry it.
+                Box::pin(candidate.account.ask_for_room(estimate)).await;
             }
             taken => return taken,
         }
@@ -147,7 +150,9 @@ fn answer_max(call: &Call) -> Option<u64> {
 pub(super) async fn written(receipts: Receipts) {
     tokio::task::yield_now().await;
     for receipt in receipts.iter().flatten() {
-        receipt.heard().await;
+        if receipt.is_to_be_heard() {
+            Box::pin(receipt.heard()).await;
+        }
     }
     drop(receipts);
 }

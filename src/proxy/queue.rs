@@ -34,7 +34,8 @@ pub(super) async fn behind_others(request: &mut Request<'_>, queue: &Arc<Queue>)
     let Some(until) = enter(request, queue) else {
         return false;
     };
-    let came = timeout_at(until, turn(&request.wait)).await;
+    // Few have to wait, so few should carry what waiting needs.
+    let came = Box::pin(timeout_at(until, turn(&request.wait))).await;
     let came = came.unwrap_or(false);
     if !came {
         leave(request, Waited::InVain);
@@ -73,7 +74,7 @@ pub(super) async fn for_room(
             false => None,
         }
     };
-    match timeout_at(until, waited).await {
+    match Box::pin(timeout_at(until, waited)).await {
         Ok(Some(found)) => {
             request.wait.in_vain = !found;
             true

@@ -35,7 +35,7 @@ pub struct Request<'a> {
     /// Who asks, if with a key of its own.
     pub caller: Option<Arc<Caller>>,
     /// What is held of that one's own limits, between attempts.
-    pub(super) charge: Option<Reservation>,
+    pub(super) charge: Option<Box<Reservation>>,
     /// Its place among those who wait for room.
     pub(super) wait: Wait,
     /// What was asked.
@@ -91,9 +91,9 @@ impl<'a> Request<'a> {
             return Ok(());
         };
         self.may_use(route)?;
-        let charge = hold::charge(&caller.account, &self.call).await;
+        let charge = Box::pin(hold::charge(&caller.account, &self.call)).await;
         let charge = charge.map_err(|exhausted| outcome::own_limit(&exhausted, clock::now()))?;
-        self.charge = Some(charge);
+        self.charge = Some(Box::new(charge));
         Ok(())
     }
 

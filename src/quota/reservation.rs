@@ -19,7 +19,8 @@ use crate::clock::UnixMillis;
 #[must_use = "dropping a reservation gives it back"]
 pub struct Reservation {
     own: Part,
-    of_group: Option<Part>,
+    /// Most have none, and all are moved about.
+    of_group: Option<Box<Part>>,
     /// Whether it has ended.
     settled: bool,
 }
@@ -28,7 +29,7 @@ impl Reservation {
     pub(super) fn new(own: Part, of_group: Option<Part>) -> Reservation {
         Reservation {
             own,
-            of_group,
+            of_group: of_group.map(Box::new),
             settled: false,
         }
     }
@@ -55,7 +56,7 @@ impl Reservation {
 
     fn each(&mut self, mut count: impl FnMut(&mut Part) -> Pending) -> Receipt {
         let own = count(&mut self.own);
-        let of_group = self.of_group.as_mut().map(|part| {
+        let of_group = self.of_group.as_deref_mut().map(|part| {
             let pending = count(part);
             (Arc::clone(&part.account), pending)
         });
@@ -77,7 +78,7 @@ impl Drop for Reservation {
         if self.settled {
             return;
         }
-        for part in std::iter::once(&self.own).chain(&self.of_group) {
+        for part in std::iter::once(&self.own).chain(self.of_group.as_deref()) {
             part.account.release(&part.hold);
         }
     }
@@ -99,6 +100,11 @@ pub struct Receipt {
 }
 
 impl Receipt {
+    /// Whether other gateways have to hear of it first.
+    pub fn is_to_be_heard(&self) -> bool {
+        self.heard_by.is_some() || self.of_group.is_some()
+    }
+
     /// Ready when other gateways have heard of it, as far as they share the account and have to; or when
     /// they cannot be heard.
     pub async fn heard(&self) {
