@@ -27,6 +27,51 @@ fn new_year(moment: &Value) -> bool {
 }
 
 #[tokio::test]
+async fn the_gateway_tells_what_it_does_itself() {
+    let a = simulator(Behavior::answering("a")).await;
+    let key = "sk-one-0123456789abcdef";
+    let settings = json!({
+        "admin_key": "sk-admin-0123456789abcdef",
+        "api_keys": [
+            { "name": "one", "key": key, "rate_limit": { "rpd": 9 } },
+            { "name": "off", "key": "sk-off-0123456789abcdef", "enabled": false },
+        ],
+    });
+    let gateway = Gateway::start(&global(model([provider("a", &a, json!({}))]), settings));
+    let client = gateway.client().with_key(key);
+    for _ in 0..2 {
+        let answer = client.post("/v1/chat/completions", &chat("hi")).await;
+        assert_eq!(answer.status, 200);
+    }
+    let operator = gateway.client().with_key("sk-admin-0123456789abcdef");
+    let mut stats = operator.get("/stats").await.json();
+    let one = stats["clients"]["one"].take();
+    assert_eq!(
+        (
+            &one["requests"],
+            &one["limit_requests"],
+            &one["remaining_requests"]
+        ),
+        (&json!(2), &json!(9), &json!(7)),
+        "{one}"
+    );
+    assert!(stats["uptime_seconds"].take().is_u64());
+    assert_eq!(
+        stats,
+        json!({
+            "uptime_seconds": null,
+            "version": env!("CARGO_PKG_VERSION"),
+            "queues": { "m": {
+                "waiting": 0, "longest": 0, "served": 0, "in_vain": 0,
+                "left": 0, "refused": 0, "waited_ms": 0,
+            } },
+            "clients": { "one": null },
+            "shared_state": null,
+        })
+    );
+}
+
+#[tokio::test]
 async fn stats_count_what_each_provider_served() {
     let a = simulator(Answer::text("Hello!").usage(7, 13)).await;
     let config = json!({

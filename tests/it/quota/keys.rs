@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use api_gateway::clock;
-use api_gateway::simulator::{Act, Answer, Behavior};
+use api_gateway::simulator::{Act, Answer, Behavior, Dialect, Simulator};
 use serde_json::{Value, json};
 
 use super::{CHAT, RARELY, simulator};
 use crate::support::gateway::{chat, chat_stream};
 use crate::support::http::{Client, Response};
 use crate::support::load::ask_as;
+use crate::support::recorded::recording;
 use crate::support::{Gateway, SOON, global, model, ms, provider};
 
 const ADMIN: &str = "sk-admin-0123456789abcdef";
@@ -210,7 +211,7 @@ async fn one_key_that_is_switched_off_or_has_expired_opens_the_gateway_to_nobody
 }
 
 /// Models under names, an alias, a pattern and a redirect, and clients who may use some of them.
-async fn with_models() -> (Gateway, api_gateway::simulator::Simulator) {
+async fn with_models() -> (Gateway, Simulator) {
     let a = simulator(Behavior::answering("a")).await;
     let served = |name: &str| provider(name, &a, json!({}));
     let config = json!({
@@ -695,6 +696,62 @@ async fn a_key_and_its_digest_are_shown_nowhere() {
     let of_alice = log.lines().filter(|line| line.contains("client=alice"));
     assert_eq!(of_alice.count(), 4, "{log}");
     assert!(log.contains("client=by-digest") && log.contains("client=key-"));
+}
+
+#[tokio::test]
+async fn no_provider_ever_sees_the_key_of_a_client() {
+    let a = Simulator::start(Behavior::answering("a")).await.unwrap();
+    let gemini = Act::from(recording(Dialect::Gemini, "hello"));
+    let gemini = Simulator::start(gemini).await.unwrap();
+    let anthropic = Act::from(recording(Dialect::Anthropic, "hello"));
+    let anthropic = Simulator::start(anthropic).await.unwrap();
+    let of = |name: &str, at: &Simulator, protocol: &str| json!({ "providers": [provider(name, at, json!({ "protocol": protocol }))] });
+    let config = json!({
+        "m": of("a", &a, "openai"),
+        "g": of("g", &gemini, "gemini"),
+        "c": of("c", &anthropic, "anthropic"),
+    });
+    let gateway = Gateway::start_with(
+        &keyed(config, json!([alice(json!({}))])),
+        &[("LOG_LEVEL", "DEBUG")],
+    );
+    for model in ["m", "g", "c"] {
+        for (path, body) in dialects(model) {
+            for header in ["authorization", "x-api-key", "x-goog-api-key"] {
+                let value = match header {
+                    "authorization" => format!("Bearer {ALICE}"),
+                    _ => ALICE.to_owned(),
+                };
+                let client = gateway.client().with_header(header, &value);
+                assert_eq!(
+                    client.post(&path, &body).await.status,
+                    200,
+                    "{model} {path}"
+                );
+            }
+        }
+        for (query, status) in [("key", 200), ("alt=json&key", 200), ("Key", 401)] {
+            let (path, body) = &dialects(model)[3];
+            let path = format!("{path}?{query}={ALICE}");
+            let answer = gateway.client().post(&path, body).await;
+            assert_eq!(answer.status, status, "{path}");
+        }
+        // Elsewhere a key in the URL opens nothing.
+        let path = format!("{CHAT}?key={ALICE}");
+        let answer = gateway.client().post(&path, &dialects(model)[0].1).await;
+        assert_eq!(answer.status, 401);
+    }
+    for (simulator, name) in [(&a, "a"), (&gemini, "g"), (&anthropic, "c")] {
+        let requests = simulator.requests();
+        assert!(requests.len() >= 14, "{name}");
+        for request in requests {
+            let seen = format!("{request:?} {:?}", request.body);
+            assert!(!seen.contains("sk-alice"), "{seen}");
+            assert!(seen.contains(&format!("sk-secret-of-{name}")), "{seen}");
+        }
+    }
+    gateway.wait_for_log("Request refused").await;
+    assert!(!gateway.log().contains("sk-"), "{}", gateway.log());
 }
 
 fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
