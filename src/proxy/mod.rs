@@ -52,8 +52,8 @@ async fn serve(request: &mut Request<'_>) -> Result<Answer, Failure> {
     let mut last = None;
     request.gateway.retries.earn();
 
-    if !queue::behind_others(request, &found.route.queue).await {
-        return Err(outcome::waited_in_vain(&call.model));
+    if snapshot.global.queue.is_some() {
+        plan.spare(found.route.queue.sought()); // what others wait for is theirs
     }
     loop {
         while let Some(candidate) = request.may_try_again().then(|| plan.next(now())).flatten() {

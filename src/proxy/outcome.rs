@@ -172,12 +172,6 @@ pub(super) fn own_limit(exhausted: &Exhausted, now: UnixMillis) -> Failure {
     }
 }
 
-/// What a client is told who did not get his turn.
-pub(super) fn waited_in_vain(model: &str) -> Failure {
-    let said = format!("too many requests wait for the providers of `{model}`");
-    for_the_moment(said, VERY_SOON, None)
-}
-
 fn for_the_moment(said: String, wait: Duration, resets_at: Option<UnixMillis>) -> Failure {
     let mut failure = Failure::new(FailureKind::RateLimited, Side::Gateway, said);
     failure.retry_after = Some(wait.max(VERY_SOON));

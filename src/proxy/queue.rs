@@ -11,7 +11,7 @@ use super::hold;
 use super::request::Request;
 use crate::clock::{self, UnixMillis};
 use crate::quota::{Cost, Lack};
-use crate::routing::{Candidate, Plan, Queue, Ticket, Waited};
+use crate::routing::{Candidate, Plan, Queue, Sought, Ticket, Waited};
 
 /// A request's wait, over all the times that it has to.
 #[derive(Debug, Default)]
@@ -26,23 +26,6 @@ pub(super) struct Wait {
 /// Whoever shares counters with other gateways is not told when they give something back.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// Lets those go first who wait already. `false` where that took too long, or too many wait.
-pub(super) async fn behind_others(request: &mut Request<'_>, queue: &Arc<Queue>) -> bool {
-    if queue.is_empty() || request.snapshot.global.queue.is_none() {
-        return true;
-    }
-    let Some(until) = enter(request, queue) else {
-        return false;
-    };
-    // Few have to wait, so few should carry what waiting needs.
-    let came = Box::pin(timeout_at(until, turn(&request.wait))).await;
-    let came = came.unwrap_or(false);
-    if !came {
-        leave(request, Waited::InVain);
-    }
-    came
-}
-
 /// Waits until it is worth looking at those that are full again. `false` where there is no queue, or it
 /// would take too long until one of them has room, or did.
 pub(super) async fn for_room(
@@ -55,7 +38,7 @@ pub(super) async fn for_room(
     if !waits || plan.full().is_empty() || !request.may_try_again() {
         return leave(request, Waited::InVain);
     }
-    let Some(until) = enter(request, queue) else {
+    let Some(until) = enter(request, queue, plan.sought()) else {
         return false;
     };
     let patience = until.saturating_duration_since(Instant::now());
@@ -92,12 +75,15 @@ pub(super) fn leave(request: &mut Request<'_>, end: Waited) -> bool {
     false
 }
 
-/// Enters the queue, if the request is not in it. Tells until when it may wait.
-fn enter(request: &mut Request<'_>, queue: &Arc<Queue>) -> Option<Instant> {
+/// Enters the queue, if the request is not in it, among those that seek the same. Tells until when it may wait.
+fn enter(request: &mut Request<'_>, queue: &Arc<Queue>, sought: Sought) -> Option<Instant> {
     let settings = request.snapshot.global.queue?;
-    if request.wait.ticket.is_none() {
-        let owner = request.caller.as_ref().map(|caller| &caller.name);
-        request.wait.ticket = Some(queue.enter(owner, settings.max_waiting)?);
+    match &mut request.wait.ticket {
+        Some(ticket) => ticket.seek(sought),
+        None => {
+            let owner = request.caller.as_ref().map(|caller| &caller.name);
+            request.wait.ticket = Some(queue.enter(owner, sought, settings.max_waiting)?);
+        }
     }
     let since = *request.wait.since.get_or_insert_with(Instant::now);
     Some(request.deadline.min(since + settings.max_wait))

@@ -20,7 +20,7 @@ pub use health::{Cooldown, Health};
 pub use name::Name;
 pub use plan::{Plan, Refusals};
 pub use provider::{Group, Provider, Tls};
-pub use queue::{Queue, QueueReport, Ticket, Waited};
+pub use queue::{Queue, QueueReport, Sought, Ticket, Waited};
 pub use retry::{LONGEST_PAUSE, RetryBudget, pause};
 pub use route::{Found, Route, Routes, Tier, capture};
 pub use strategy::Strategy;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::candidate::Candidate;
+use super::queue::Sought;
 use super::route::Route;
 use super::strategy::Strategy;
 use crate::chat::{Failure, FailureKind};
@@ -25,6 +26,8 @@ pub struct Plan<'a> {
     disturbed: bool,
     /// Those that were offered and not sent back: none is tried twice.
     tried: SmallVec<[&'a Arc<Candidate>; 4]>,
+    /// Those that others wait for: their room is not for this request, which has not waited.
+    spared: Sought,
     /// Those that would be tried if they had room.
     full: Vec<&'a Arc<Candidate>>,
     /// A provider of this window said the prompt is too long, so none with a smaller one is asked.
@@ -59,10 +62,33 @@ impl<'a> Plan<'a> {
             resting: Vec::new(),
             disturbed: false,
             tried: SmallVec::new(),
+            spared: 0,
             full: Vec::new(),
             outgrown: None,
             refusals: Refusals::default(),
         }
+    }
+
+    /// Passes over those that others wait for, until it begins again.
+    pub fn spare(&mut self, sought: Sought) {
+        self.spared = sought;
+    }
+
+    /// Those that would be tried if they had room, as who waits for them tells it to others.
+    pub fn sought(&self) -> Sought {
+        let all = self.route.candidates().enumerate();
+        let full = all.filter(|(_, one)| self.full.iter().any(|full| Arc::ptr_eq(full, one)));
+        full.fold(0, |sought, (at, _)| sought | bit(at))
+    }
+
+    /// Whether others wait for this one.
+    fn is_spared(&self, candidate: &Arc<Candidate>) -> bool {
+        let at = || {
+            self.route
+                .candidates()
+                .position(|one| Arc::ptr_eq(one, candidate))
+        };
+        self.spared != 0 && at().is_some_and(|at| self.spared & bit(at) != 0)
     }
 
     /// The next candidate to try.
@@ -134,6 +160,12 @@ impl<'a> Plan<'a> {
             self.refusals.window = self.refusals.window.max(window);
             return false;
         }
+        if self.is_spared(candidate) {
+            self.refusals.exhausted = true;
+            self.refusals.temporary = true;
+            self.full.push(candidate);
+            return false;
+        }
         match candidate.account.peek(now) {
             Ok(()) => {}
             // Only who asks others for their room knows whether there is some.
@@ -171,6 +203,7 @@ impl<'a> Plan<'a> {
         self.resting.clear();
         self.disturbed = false;
         self.full.clear();
+        self.spared = 0;
         self.refusals = Refusals {
             window: self.refusals.window,
             ..Refusals::default()
@@ -216,6 +249,11 @@ fn outgrows(candidate: &Candidate, outgrown: Option<u64>) -> bool {
         (Some(window), Some(outgrown)) => window <= outgrown,
         _ => false,
     }
+}
+
+/// A candidate's place in a set. Where there are more than bits, two share one, and wait for each other.
+fn bit(at: usize) -> Sought {
+    1 << (at % 64)
 }
 
 impl Refusals {

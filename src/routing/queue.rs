@@ -3,6 +3,9 @@
 //! Everybody who calls has a lane, and the lanes take turns: who sends many requests waits behind his
 //! own, and not others behind him. Within a lane it is first come, first served. Only the first in turn
 //! looks for room; the others sleep.
+//!
+//! Whoever waits for other candidates waits in another lane and has another turn: who needs the one that is
+//! busy does not hold up those whom another could serve.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,6 +14,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+
+/// The candidates that somebody waits for, a bit for each.
+pub type Sought = u64;
 
 /// Those who wait for one model.
 #[derive(Debug, Default)]
@@ -25,7 +31,7 @@ pub struct Queue {
 
 #[derive(Debug, Default)]
 struct Lanes {
-    /// The first of the first is next.
+    /// Of those that seek the same, the first of the first is next.
     lanes: VecDeque<Lane>,
     next: u64,
 }
@@ -33,6 +39,7 @@ struct Lanes {
 #[derive(Debug)]
 struct Lane {
     owner: Option<Arc<str>>,
+    sought: Sought,
     waiting: VecDeque<Waiter>,
 }
 
@@ -47,6 +54,7 @@ struct Waiter {
 pub struct Ticket {
     queue: Arc<Queue>,
     owner: Option<Arc<str>>,
+    sought: Sought,
     number: u64,
     /// How the wait has ended, once it has.
     end: Option<Waited>,
@@ -90,9 +98,23 @@ impl Queue {
         self.waiting.load(SeqCst) == 0
     }
 
-    /// Enters at the end of `owner`'s lane. A full queue takes somebody in at the cost of the longest lane,
+    /// All that those who wait seek. Who comes now leaves it to them.
+    pub fn sought(&self) -> Sought {
+        if self.is_empty() {
+            return 0;
+        }
+        let lanes = self.lanes.lock();
+        lanes.lanes.iter().fold(0, |all, lane| all | lane.sought)
+    }
+
+    /// Enters at the end of `owner`'s lane of those that seek the same. A full queue takes somebody in at the cost of the longest lane,
     /// if his own is shorter.
-    pub fn enter(self: &Arc<Self>, owner: Option<&Arc<str>>, most: usize) -> Option<Ticket> {
+    pub fn enter(
+        self: &Arc<Self>,
+        owner: Option<&Arc<str>>,
+        sought: Sought,
+        most: usize,
+    ) -> Option<Ticket> {
         let mut lanes = self.lanes.lock();
         let waiting = lanes.len();
         if waiting >= most && !lanes.make_room(owner) {
@@ -102,13 +124,14 @@ impl Queue {
         }
         lanes.next += 1;
         let number = lanes.next;
-        lanes.push(owner.cloned(), number);
+        lanes.push(owner.cloned(), sought, number);
         let waiting = lanes.len();
         self.waiting.store(waiting, SeqCst);
         self.longest.fetch_max(waiting, Relaxed);
         Some(Ticket {
             queue: Arc::clone(self),
             owner: owner.cloned(),
+            sought,
             number,
             end: None,
         })
@@ -138,15 +161,17 @@ impl Lanes {
         self.lanes.iter().map(|lane| lane.waiting.len()).sum()
     }
 
-    fn push(&mut self, owner: Option<Arc<str>>, number: u64) {
+    fn push(&mut self, owner: Option<Arc<str>>, sought: Sought, number: u64) {
         let waiter = Waiter {
             number,
             waker: None,
         };
-        match self.lanes.iter_mut().find(|lane| lane.owner == owner) {
+        let mut lanes = self.lanes.iter_mut();
+        match lanes.find(|lane| lane.owner == owner && lane.sought == sought) {
             Some(lane) => lane.waiting.push_back(waiter),
             None => self.lanes.push_back(Lane {
                 owner,
+                sought,
                 waiting: VecDeque::from([waiter]),
             }),
         }
@@ -154,8 +179,9 @@ impl Lanes {
 
     /// Sends the last of the longest lane away, if that is longer than `owner`'s will be.
     fn make_room(&mut self, owner: Option<&Arc<str>>) -> bool {
-        let own = self.lanes.iter().find(|lane| lane.owner.as_ref() == owner);
-        let own = own.map_or(0, |lane| lane.waiting.len());
+        let own = self.lanes.iter();
+        let own = own.filter(|lane| lane.owner.as_ref() == owner);
+        let own: usize = own.map(|lane| lane.waiting.len()).sum();
         let longest = self.lanes.iter_mut().max_by_key(|lane| lane.waiting.len());
         let Some(longest) = longest.filter(|lane| lane.waiting.len() > own + 1) else {
             return false;
@@ -172,31 +198,35 @@ impl Lanes {
         waiting.find(|waiter| waiter.number == number)
     }
 
-    fn first(&self) -> Option<u64> {
-        self.lanes
-            .front()?
-            .waiting
-            .front()
-            .map(|first| first.number)
+    /// Whose turn it is among those that seek this.
+    fn first(&self, sought: Sought) -> Option<u64> {
+        let lane = self.lanes.iter().find(|lane| lane.sought == sought)?;
+        lane.waiting.front().map(|first| first.number)
     }
 
     /// Takes somebody out. Whoever was served has had his lane's turn.
     fn remove(&mut self, number: u64, served: bool) {
-        let was_first = self.first() == Some(number);
-        for lane in &mut self.lanes {
-            lane.waiting.retain(|waiter| waiter.number != number);
+        let holds = |lane: &Lane| lane.waiting.iter().any(|waiter| waiter.number == number);
+        let Some(at) = self.lanes.iter().position(holds) else {
+            return;
+        };
+        let Some(mut lane) = self.lanes.remove(at) else {
+            return;
+        };
+        let was_first = lane.waiting.front().is_some_and(|w| w.number == number);
+        lane.waiting.retain(|waiter| waiter.number != number);
+        if lane.waiting.is_empty() {
+            return;
         }
-        if was_first && served {
-            self.lanes.rotate_left(1);
+        match was_first && served {
+            true => self.lanes.push_back(lane),
+            false => self.lanes.insert(at, lane),
         }
-        self.lanes.retain(|lane| !lane.waiting.is_empty());
     }
 
-    fn wake_first(&mut self) {
-        if let Some(first) = self
-            .lanes
-            .front_mut()
-            .and_then(|lane| lane.waiting.front_mut())
+    fn wake_first(&mut self, sought: Sought) {
+        let lane = self.lanes.iter_mut().find(|lane| lane.sought == sought);
+        if let Some(first) = lane.and_then(|lane| lane.waiting.front_mut())
             && let Some(waker) = first.waker.take()
         {
             waker.wake();
@@ -213,7 +243,7 @@ impl Ticket {
     /// Ready when it is this one's turn: `true`; or `false` when it was sent away.
     pub fn poll_turn(&self, cx: &Context<'_>) -> Poll<bool> {
         let mut lanes = self.queue.lanes.lock();
-        if lanes.first() == Some(self.number) {
+        if lanes.first(self.sought) == Some(self.number) {
             return Poll::Ready(true);
         }
         match lanes.find(self.number) {
@@ -223,6 +253,21 @@ impl Ticket {
             }
             None => Poll::Ready(false),
         }
+    }
+
+    /// Seeks something else from now on, behind those who do so already. Whoever was sent away stays so.
+    pub fn seek(&mut self, sought: Sought) {
+        if self.sought == sought {
+            return;
+        }
+        let mut lanes = self.queue.lanes.lock();
+        if lanes.find(self.number).is_some() {
+            lanes.remove(self.number, false);
+            lanes.push(self.owner.clone(), sought, self.number);
+            lanes.wake_first(self.sought);
+        }
+        drop(lanes);
+        self.sought = sought;
     }
 
     /// Leaves the queue.
@@ -242,7 +287,7 @@ impl Drop for Ticket {
         let mut lanes = self.queue.lanes.lock();
         lanes.remove(self.number, end == Waited::Served);
         self.queue.waiting.store(lanes.len(), SeqCst);
-        lanes.wake_first();
+        lanes.wake_first(self.sought);
     }
 }
 
@@ -262,7 +307,7 @@ mod tests {
 
     fn enter(queue: &Arc<Queue>, owner: &str, most: usize) -> Option<Ticket> {
         let owner: Arc<str> = owner.into();
-        queue.enter(Some(&owner), most)
+        queue.enter(Some(&owner), 1, most)
     }
 
     /// The owners in the order in which they are served.
@@ -280,8 +325,8 @@ mod tests {
     #[test]
     fn first_come_first_served() {
         let queue = Arc::new(Queue::default());
-        let first = queue.enter(None, 9).unwrap();
-        let second = queue.enter(None, 9).unwrap();
+        let first = queue.enter(None, 1, 9).unwrap();
+        let second = queue.enter(None, 1, 9).unwrap();
         assert_eq!(
             (turn(&first), turn(&second)),
             (Poll::Ready(true), Poll::Pending)
@@ -316,6 +361,29 @@ mod tests {
         assert_eq!(queue.report().waiting, 3);
         drop((flood, other));
         assert_eq!(queue.report().waiting, 0);
+    }
+
+    #[test]
+    fn who_seeks_something_else_has_another_turn() {
+        let queue = Arc::new(Queue::default());
+        let owner: Arc<str> = "a".into();
+        let [long, mut failed, short] = [0b01, 0b01, 0b11].map(|sought| {
+            let ticket = queue.enter(Some(&owner), sought, 9);
+            ticket.unwrap()
+        });
+        assert_eq!(queue.sought(), 0b11);
+        assert_eq!(turn(&long), Poll::Ready(true));
+        assert_eq!(turn(&failed), Poll::Pending);
+        assert_eq!(turn(&short), Poll::Ready(true));
+        // It goes behind those who seek the same already, and leaves its turn to nobody else.
+        failed.seek(0b11);
+        assert_eq!(turn(&failed), Poll::Pending);
+        short.end(Waited::Served, Duration::ZERO);
+        assert_eq!(turn(&failed), Poll::Ready(true));
+        drop(long);
+        assert_eq!(queue.sought(), 0b11);
+        drop(failed);
+        assert_eq!(queue.sought(), 0);
     }
 
     proptest! {

@@ -530,3 +530,30 @@ async fn who_waits_takes_whichever_provider_has_room_first() {
     assert_eq!(answer.header("x-gateway-provider"), Some("b"));
     all_is_over(&gateway).await;
 }
+
+#[tokio::test]
+async fn who_waits_for_one_provider_does_not_hold_up_those_whom_another_serves() {
+    let a = recording(Behavior::hanging()).await;
+    let b = recording(Behavior::answering("b")).await;
+    let both = model([
+        provider("a", &a, one()),
+        provider("b", &b, json!({ "max_context_length": 1000 })),
+    ]);
+    let gateway = Gateway::start(&global(both, json!({ "queue": patient() })));
+    let long = "word ".repeat(5000);
+    let first = begin(&gateway, None, &chat(&long)).await;
+    assert!(a.wait_until(|seen| seen.in_flight == 1, SOON).await);
+    // Too long for b.
+    let waits = begin(&gateway, None, &chat(&long)).await;
+    waiting(&gateway.client(), 1).await;
+    let since = Instant::now();
+    let short = gateway.chat("short").await;
+    assert_eq!(short.header("x-gateway-provider"), Some("b"));
+    assert!(
+        since.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        since.elapsed()
+    );
+    drop((first, waits));
+    all_is_over(&gateway).await;
+}
