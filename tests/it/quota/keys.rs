@@ -438,6 +438,39 @@ async fn five_a_minute_are_exactly_five_and_what_is_left_is_told() {
 }
 
 #[tokio::test]
+async fn one_limit_for_all_that_is_asked_and_counting_tokens_is_free() {
+    let a = simulator(Behavior::answering("a")).await;
+    let gateway = Gateway::start(&keyed(
+        model([provider("a", &a, json!({}))]),
+        json!([alice(json!({ "rate_limit": { "rpm": 7 } }))]),
+    ));
+    let client = gateway.client().with_header("x-api-key", ALICE);
+    let mut all: Vec<(String, Value)> = dialects("m").into();
+    let embeddings = json!({ "model": "m", "input": "hi" });
+    all.push(("/v1/embeddings".into(), embeddings));
+    all.push((
+        "/v1/completions".into(),
+        json!({ "model": "m", "prompt": "hi" }),
+    ));
+    all.push((CHAT.into(), chat_stream("hi")));
+    let (_, count) = &dialects("m")[2];
+    for (number, (path, body)) in all.iter().enumerate() {
+        let free = client.post("/v1/messages/count_tokens", count).await;
+        assert_eq!(free.status, 200);
+        let answer = client.post(path, body).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        let usage = settled(&gateway, "alice").await;
+        assert_eq!(usage["requests"], number + 1, "{path}");
+    }
+    for (path, body) in &all {
+        assert_eq!(client.post(path, body).await.status, 429, "{path}");
+    }
+    let free = client.post("/v1/messages/count_tokens", count).await;
+    assert_eq!(free.status, 200);
+    assert_eq!(client.get("/v1/models").await.status, 200);
+}
+
+#[tokio::test]
 async fn each_answer_tells_one_less() {
     let a = simulator(Behavior::answering("a")).await;
     let gateway = Gateway::start(&keyed(
@@ -570,6 +603,62 @@ async fn counts_of_a_key_survive_kill_9() {
         })
         .await;
     assert!(!text.contains("sk-"), "{text}");
+}
+
+#[tokio::test]
+async fn a_rolling_minute_of_a_key_survives_kill_9() {
+    let a = simulator(Behavior::answering("a")).await;
+    let mut gateway = Gateway::start(&keyed(
+        model([provider("a", &a, json!({}))]),
+        json!([alice(json!({ "rate_limit": { "rpm": 5 } }))]),
+    ));
+    for _ in 0..3 {
+        assert_eq!(asks(&gateway, ALICE).await.status, 200);
+    }
+    gateway.kill();
+    gateway.launch();
+    let answers = ask_as(&gateway, Some(ALICE), CHAT, &chat("hi"), 8, 20).await;
+    assert_eq!(answers.with_status(200), 2);
+    let refused = asks(&gateway, ALICE).await;
+    assert_eq!(refused.status, 429);
+    // The minute began with the first request, and not with the new process.
+    let wait = number(&refused, "retry-after");
+    assert!((40..=61).contains(&wait), "{wait}");
+    assert_eq!(a.seen().requests, 5);
+}
+
+#[tokio::test]
+async fn a_request_under_way_is_counted_although_its_key_was_gone_for_a_while() {
+    let a = simulator(Behavior::answering("a").slowly(ms(4000))).await;
+    let with = |clients: Value| keyed(model([provider("a", &a, json!({}))]), clients);
+    let limits = json!({
+        "max_concurrent": 1,
+        "rate_limit": { "requests_per_period": 3, "period_cron": RARELY },
+    });
+    let both = with(json!([alice(limits), bob(json!({}))]));
+    let gateway = Gateway::start(&both);
+    let client = gateway.client().with_key(ALICE);
+    let mut stream = client.begin_post(CHAT, &chat("hi")).await;
+    assert!(a.wait_until(|seen| seen.in_flight == 1, SOON).await);
+    reload(&gateway, &with(json!([bob(json!({}))]))).await;
+    assert_eq!(asks(&gateway, ALICE).await.status, 401);
+    // Long enough for what nobody needs any more to be put away.
+    tokio::time::sleep(ms(1500)).await;
+    reload(&gateway, &both).await;
+    assert_eq!(used(&gateway, "alice").await["concurrent"], 1);
+    assert_eq!(asks(&gateway, ALICE).await.status, 429);
+    a.set(Behavior::answering("a"));
+    stream.await_head().await;
+    assert_eq!(stream.status(), 200);
+    while stream.read().await.is_some() {}
+    let usage = settled(&gateway, "alice").await;
+    assert_eq!(
+        (&usage["requests"], &usage["tokens"]),
+        (&json!(1), &json!(30))
+    );
+    for status in [200, 200, 429] {
+        assert_eq!(asks(&gateway, ALICE).await.status, status);
+    }
 }
 
 #[tokio::test]
