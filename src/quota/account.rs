@@ -342,6 +342,10 @@ impl Account {
             refills: false,
         };
         self.books.lock().ledger.learn_spent(&nothing, now);
+        // Those who share a quota at the vendor share its end.
+        if let Some(group) = self.group() {
+            group.books.lock().ledger.learn_spent(&nothing, now);
+        }
     }
 
     /// Writes down what was counted under `number`.

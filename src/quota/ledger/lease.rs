@@ -232,7 +232,8 @@ impl Ledger {
         };
         lease.urgent
             || silent >= TELL_AFTER && self.has_to_tell()
-            || silent >= lease.terms.lease / 3 && self.open > 0
+            // Also who has nothing to say: so it is not taken for dead, and hears what others use.
+            || silent >= lease.terms.lease / 3
     }
 
     /// Whether something changed that the others have not heard of, or something is set aside.

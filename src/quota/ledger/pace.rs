@@ -1,6 +1,6 @@
 //! How fast an account is used, and when its windows will be used up if that goes on.
 //!
-//! Three averages, as a system's load has them: over the last minute, quarter of an hour and four
+//! Some averages, as a system's load has them: over the last seconds, minute, quarter of an hour and four
 //! hours. They are fed once a second with what was counted in all, so that no request pays for them.
 
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub(super) struct Pace {
     /// What it was at the last look, and when the first and the last were.
     seen: Option<(UnixMillis, UnixMillis, Amount)>,
     /// Uses per second, of each unit, over each of [`MEMORIES`].
-    rates: [[f64; 4]; 3],
+    rates: [[f64; 4]; 4],
 }
 
 /// Where a window is heading.
@@ -33,7 +33,7 @@ pub struct Forecast {
 }
 
 /// How far back each average looks, in seconds.
-const MEMORIES: [f64; 3] = [60.0, 900.0, 14_400.0];
+const MEMORIES: [f64; 4] = [10.0, 60.0, 900.0, 14_400.0];
 
 impl Pace {
     /// Something was counted.
@@ -94,9 +94,9 @@ impl Pace {
             return None;
         }
         let memory = match length.as_secs() {
-            0..=300 => 0,
-            301..=10_800 => 1,
-            _ => 2,
+            0..=300 => 1,
+            301..=10_800 => 2,
+            _ => 3,
         };
         let mut soonest: Option<(f64, Forecast)> = None;
         for unit in UNITS {
