@@ -75,7 +75,7 @@ impl Account {
         now: UnixMillis,
     ) -> Arc<Account> {
         let mut ledger = Ledger::new(|| 0, limits, sharing.now(now));
-        ledger.share(name.clone(), sharing.terms);
+        ledger.share(name.clone(), sharing.new_life(), sharing.terms);
         let account = Account::new(ledger, None, Some(sharing.clone()));
         sharing.add(name, account.clone());
         account
@@ -272,6 +272,7 @@ impl Account {
         new_id: impl FnMut() -> u64,
         now: UnixMillis,
     ) -> bool {
+        let now = self.time(now);
         let renamed = self.books.lock().ledger.set_limits(limits, new_id, now);
         self.freed.ring();
         renamed
@@ -327,6 +328,7 @@ impl Account {
 
     /// Takes over what the provider says of its own limits with the answer to `hold`.
     pub(super) fn learn(&self, said: &[Allowance], hold: &Hold, now: UnixMillis) {
+        let now = self.time(now);
         self.books.lock().ledger.learn(said, hold, now);
         self.freed.ring();
     }
@@ -341,6 +343,7 @@ impl Account {
             resets_in: Some(now.until(until)),
             refills: false,
         };
+        let now = self.time(now);
         self.books.lock().ledger.learn_spent(&nothing, now);
         // Those who share a quota at the vendor share its end.
         if let Some(group) = self.group() {

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
@@ -22,6 +22,8 @@ use crate::clock::UnixMillis;
 #[derive(Debug)]
 pub struct Sharing {
     accounts: Mutex<HashMap<String, Arc<Account>>>,
+    /// How many there have been, those included that are gone.
+    lives: AtomicU64,
     /// Somebody waits for an answer.
     called: Notify,
     /// How far the clock of Redis is ahead of ours, in milliseconds.
@@ -74,6 +76,7 @@ impl Sharing {
         let client = Client::new(settings).map_err(|error| error.to_string())?;
         let sharing = Arc::new(Sharing {
             accounts: Mutex::default(),
+            lives: AtomicU64::new(0),
             called: Notify::new(),
             ahead_ms: AtomicI64::new(0),
             trouble: Mutex::new(Some(format!("not connected to {} yet", client.address()))),
@@ -110,6 +113,12 @@ impl Sharing {
     /// Somebody waits for an answer.
     pub(super) fn call(&self) {
         self.called.notify_one();
+    }
+
+    /// A number that no account has had before. One that comes back under its name begins at zero, and what
+    /// was used before stays counted as if another gateway had used it.
+    pub(super) fn new_life(&self) -> u64 {
+        self.lives.fetch_add(1, Relaxed)
     }
 
     /// Shares one more account, under its name for all.

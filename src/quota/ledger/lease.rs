@@ -26,6 +26,8 @@ use crate::quota::shared::{Acked, Claim, Kind, Told, WindowClaim};
 pub(in crate::quota) struct Lease {
     /// Its name for all gateways.
     account: String,
+    /// Tells it from accounts of the same name that this gateway had before.
+    life: u64,
     terms: Terms,
     /// The version of the last claim that was made, and of the last that was answered.
     made: u64,
@@ -90,9 +92,10 @@ const MEMORY_OF_MORE: f64 = 0.5;
 const PLACES: &str = "places";
 
 impl Lease {
-    fn new(account: String, terms: Terms) -> Lease {
+    fn new(account: String, life: u64, terms: Terms) -> Lease {
         Lease {
             account,
+            life,
             terms,
             made: 0,
             answered: 0,
@@ -193,11 +196,11 @@ impl Lease {
 
 impl Ledger {
     /// From now on other gateways count here, too.
-    pub(in crate::quota) fn share(&mut self, account: String, terms: Terms) {
+    pub(in crate::quota) fn share(&mut self, account: String, life: u64, terms: Terms) {
         for meter in &mut self.meters {
             meter.share = Some(Share::default());
         }
-        self.lease = Some(Box::new(Lease::new(account, terms)));
+        self.lease = Some(Box::new(Lease::new(account, life, terms)));
     }
 
     /// Somebody waits for room of this cost. Gives the version of the claim that will ask for it.
@@ -281,6 +284,7 @@ impl Ledger {
         lease.urgent = false;
         Some(Claim {
             account: lease.account.clone(),
+            life: lease.life,
             version: lease.made,
             acked: lease.acked,
             whole: lease.whole,
@@ -294,6 +298,7 @@ impl Ledger {
             return;
         };
         lease.away = false;
+        let is_first = lease.acked.is_none();
         lease.acked = Some(told.acked);
         lease.answered_at = now;
         lease.replicas = told.replicas;
@@ -310,11 +315,16 @@ impl Ledger {
         lease.answered = lease.made;
         let mut windows = told.windows.iter();
         for (meter, told) in self.meters.iter_mut().zip(&mut windows) {
+            // A period that others are not in yet, or no more: by their clock, which is ours from now on.
+            lease.stirred |= told.stale;
+            if told.stale && is_first {
+                // Begun by our own clock, which is ahead. Nothing was granted yet, so nothing was used.
+                meter.begin_shared(self.next, now);
+                continue;
+            }
             let start = meter.claimed_start();
             if let Some(share) = &mut meter.share {
                 share.answer(told, &meter.window.caps.0, start, now);
-                // A period that others are not in yet, or no more: by their clock, which is ours from now on.
-                lease.stirred |= told.stale;
             }
         }
         if let Some(places) = windows.next() {
@@ -357,6 +367,14 @@ impl Ledger {
 }
 
 impl Meter {
+    /// Begins at zero in the period of this moment, also where that is an earlier one.
+    fn begin_shared(&mut self, next: u64, now: UnixMillis) {
+        *self = Meter {
+            share: Some(Share::default()),
+            ..Meter::new(self.window.clone(), self.id, next, now)
+        };
+    }
+
     fn claim(&mut self, lease: &Lease) -> WindowClaim {
         let start = self.claimed_start();
         let used = self.used();

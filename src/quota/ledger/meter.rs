@@ -291,15 +291,13 @@ impl Meter {
 
     /// Replaces what was counted by what it really was.
     pub(super) fn correct(&mut self, counted: &Counted, was: Amount, is: Amount) -> Option<Tally> {
-        if let Some(share) = &mut self.share {
-            share.correct(was, is);
-        }
         let (start, used) = match &mut self.used {
             Used::Period { start, used, .. } => {
                 *used = used.minus(was).plus(is);
                 (*start, *used)
             }
             Used::Slots(slots) => {
+                // What no longer counts gives nothing back, here or to the others.
                 let slot = slots.correct(counted.at, was, is)?;
                 if let Some(share) = &mut self.share {
                     share.note_slot(slot.0);
@@ -307,6 +305,9 @@ impl Meter {
                 slot
             }
         };
+        if let Some(share) = &mut self.share {
+            share.correct(was, is);
+        }
         self.version += 1;
         Some(self.tally(start, used))
     }

@@ -291,7 +291,8 @@ impl Ledger {
     }
 
     /// Counts from zero under new ids, because the operator said so. What is in flight stays
-    /// held; what was committed before is forgotten, and its settling will not be counted.
+    /// held; what was committed before is forgotten, and its settling will not be counted. So is what the
+    /// provider said of its own limits: there is no other way to be rid of that.
     pub(super) fn reset(&mut self, ids: &[u64], now: UnixMillis) {
         self.roll(now);
         self.resets += 1;

@@ -129,7 +129,8 @@ impl Share {
     pub(super) fn claim(&mut self, wish: [u64; 4], start: UnixMillis) -> &[UnixMillis] {
         for (unit, wish) in signed(PerUnit(wish)).into_iter().enumerate() {
             self.credit[unit] = self.credit[unit].min(wish);
-            // What was taken is told as held from here on, so only the rest is sure to be granted again.
+            // The claim turns what was taken of the credit into something held, which comes back to all if
+            // we die. Only what is left of the credit is sure to be granted again.
             self.pledged[unit] = self.pledged[unit].min(self.credit[unit].max(0));
         }
         self.taken = [0; 4];

@@ -109,9 +109,11 @@ impl Slots {
     ) -> Option<(UnixMillis, Amount)> {
         let start = self.start_of(at);
         let found = self.slots.iter_mut().rfind(|(known, _)| *known == start)?;
-        found.1 = found.1.minus(was).plus(is);
+        // After the clock was set it may be another slot, which holds less than that.
+        let before = found.1;
+        found.1 = before.minus(was).plus(is);
         let corrected = *found;
-        self.sum = self.sum.minus(was).plus(is);
+        self.sum = self.sum.minus(before).plus(corrected.1);
         Some(corrected)
     }
 
@@ -193,6 +195,19 @@ mod tests {
         assert_eq!(slots.sum(), one(5));
         slots.expire(UnixMillis::from_secs(1_061));
         assert_eq!(slots.sum(), Amount::default());
+    }
+
+    #[test]
+    fn what_was_counted_by_another_clock_takes_no_more_than_a_slot_holds() {
+        let mut slots = Slots::new(Duration::from_secs(60));
+        slots.add(UnixMillis::from_secs(10_000), one(100));
+        slots.expire(UnixMillis::from_secs(9_000));
+        slots.add(UnixMillis::from_secs(9_010), one(5));
+        slots.expire(UnixMillis::from_secs(10_000));
+        slots.add(UnixMillis::from_secs(10_000), one(7));
+        let tokens = |tokens| PerUnit([0, tokens, tokens, 0]);
+        slots.correct(UnixMillis::from_secs(10_000), tokens(100), tokens(9));
+        assert_eq!(slots.sum(), one(9));
     }
 
     #[test]

@@ -9,6 +9,9 @@ use crate::clock::UnixMillis;
 pub struct Claim {
     /// The account's name, unique among all of the prefix.
     pub account: String,
+    /// Which one of this replica's accounts of that name it is, if it had several: each counts from zero, so
+    /// that none may take the place of what another said.
+    pub life: u64,
     /// Grows with every claim of this replica for this account. A repeated claim has the version
     /// it had, and the same content.
     pub version: u64,

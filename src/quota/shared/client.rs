@@ -258,7 +258,11 @@ impl Client {
             .acked
             .map_or((0, 0), |acked| (acked.version, acked.until.0));
         asked.arg("exchange");
-        asked.arg(&self.replica).arg(claim.version);
+        match claim.life {
+            0 => asked.arg(&self.replica),
+            life => asked.arg(format!("{}-{life}", self.replica)),
+        };
+        asked.arg(claim.version);
         asked.arg(acked).arg(until).arg(u8::from(claim.whole));
         asked.arg(&link.run_id).arg(link.started);
         asked.arg(millis(self.grace)).arg(millis(self.lease));

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::{NOW, cron};
 use crate::clock::UnixMillis;
 use crate::quota::ledger::{Hold, Ledger, Terms};
-use crate::quota::limit::{Cost, Lack, Limits, PerUnit, Window};
+use crate::quota::limit::{Cost, Cycle, Lack, Limits, PerUnit, Window};
 use crate::quota::shared::{Acked, Claim, Told, WindowTold};
 
 const REQUESTS: u64 = 6;
@@ -161,7 +161,7 @@ impl Gateway {
             serves_alone,
             lease: Duration::from_secs(15),
         };
-        ledger.share("m/a".to_owned(), terms);
+        ledger.share("m/a".to_owned(), 0, terms);
         Gateway {
             ledger,
             made: Vec::new(),
@@ -322,4 +322,78 @@ fn what_one_leaves_another_can_have_to_the_last() {
         }
     }
     assert_eq!(served, REQUESTS);
+}
+
+fn rolling() -> Limits {
+    let window = Window {
+        id: "minute".into(),
+        caps: PerUnit([None, Some(1_000), None, None]),
+        cycle: Cycle::Rolling(Duration::from_secs(60)),
+    };
+    Limits::new(vec![window], None)
+}
+
+fn shared(limits: Limits, now: UnixMillis) -> Ledger {
+    let mut ledger = Ledger::new(|| 0, limits, now);
+    let terms = Terms {
+        ahead: Duration::ZERO,
+        serves_alone: false,
+        lease: Duration::from_secs(10),
+    };
+    ledger.share("m/a".to_owned(), 0, terms);
+    ledger
+}
+
+#[test]
+fn an_answer_longer_than_its_window_gives_no_credit_back() {
+    let mut server = Server(vec![Record::default()]);
+    let mut ledger = shared(rolling(), NOW);
+    let mut ask = |ledger: &mut Ledger, tokens, now| {
+        ledger.want(PerUnit([1, tokens, 0, 0]));
+        let claim = ledger.claim(now).unwrap();
+        let told = server.exchange(0, &claim);
+        ledger.told(&told, now);
+    };
+    let estimate = Cost::from(900);
+    ask(&mut ledger, 900, NOW);
+    ledger.admit(estimate, NOW).unwrap();
+    let mut hold = ledger.take(estimate);
+    ledger.commit(&mut hold, NOW);
+    let late = NOW.after(Duration::from_secs(70));
+    ledger.roll(late);
+    // All that is there now is granted.
+    ask(&mut ledger, 1_000, late);
+    assert!(ledger.admit(Cost::from(1_000), late).is_ok());
+    let _other = ledger.take(Cost::from(1_000));
+    ledger.settle(&hold, Cost::from(10), late);
+    assert!(ledger.admit(Cost::from(500), late).is_err());
+}
+
+#[test]
+fn a_clock_that_was_ahead_at_start_does_not_wait_for_the_others() {
+    let ahead = NOW.after(Duration::from_secs(3 * 86_400));
+    let mut ledger = shared(limits(), ahead);
+    ledger.want(PerUnit([1, 1, 1, 0]));
+    let claim = ledger.claim(ahead).unwrap();
+    let mut told = Server(vec![Record::default()]).exchange(0, &claim);
+    told.windows[0].stale = true;
+    told.windows[0].granted = [0; 4];
+    ledger.told(&told, NOW);
+    let today = UnixMillis(NOW.0 - NOW.0 % 86_400_000);
+    assert_eq!(ledger.claim(NOW).unwrap().windows[0].used[0].0, today);
+}
+
+#[test]
+fn what_a_claim_under_way_calls_held_is_not_released_before_the_others_count_it() {
+    let mut server = Server(vec![Record::default(); 2]);
+    let mut ledger = shared(limits(), NOW);
+    ledger.want(PerUnit([2, 20, 0, 0]));
+    let claim = ledger.claim(NOW).unwrap();
+    ledger.told(&server.exchange(0, &claim), NOW);
+    let mut holds = [10, 10].map(|tokens| ledger.take(Cost::from(tokens)));
+    ledger.want(PerUnit([2, 20, 0, 0]));
+    // Who takes this claim gives what it calls held back to all, should this gateway end.
+    assert_eq!(ledger.claim(NOW).unwrap().windows[0].held[0], 2);
+    let counting = ledger.commit(&mut holds[0], NOW);
+    assert!(counting.heard_by.is_some());
 }

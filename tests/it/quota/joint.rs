@@ -277,3 +277,41 @@ async fn a_busy_counter_costs_far_less_than_one_round_trip_for_each_request() {
         assert!(since.elapsed() < SOON, "{idle} in an idle second");
     }
 }
+
+#[tokio::test]
+async fn who_leaves_the_configuration_and_comes_back_has_used_what_it_had() {
+    let redis = Redis::start();
+    let a = simulator(Behavior::answering("a")).await;
+    let gateways = vec![gateway(&redis, "refuse", &a, requests(5))];
+    ready(&gateways).await;
+    let gateway = &gateways[0];
+    let with = serde_json::from_str::<Value>(&gateway.read("provider.json")).unwrap();
+    let mut without = with.clone();
+    without["m"]["providers"][0]["name"] = json!("b");
+    let names = async || {
+        let stats = gateway.client().get("/admin/stats").await.json();
+        stats["m"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    for round in 0..2 {
+        let mut served = 0;
+        while gateway.chat("hi").await.status == 200 {
+            served += 1;
+        }
+        assert_eq!(served, if round == 0 { 5 } else { 0 });
+        for (config, name) in [(&without, "b"), (&with, "a")] {
+            gateway.write_config(config);
+            let since = Instant::now();
+            while names().await != [name] {
+                assert!(since.elapsed() < SOON);
+                tokio::time::sleep(ms(20)).await;
+            }
+            // Longer than it takes to let go of what is not configured.
+            tokio::time::sleep(ms(2_500)).await;
+        }
+    }
+}

@@ -48,6 +48,7 @@ async fn users_passwords_databases_and_sockets_are_understood() {
         client.connect().await.unwrap();
         let claim = Claim {
             account: ACCOUNT.to_owned(),
+            life: 0,
             version: 1,
             acked: None,
             whole: true,

@@ -52,6 +52,7 @@ impl Replica {
         self.version += 1;
         Claim {
             account: self.account.clone(),
+            life: 0,
             version: self.version,
             acked: self.acked,
             whole: false,
