@@ -606,6 +606,55 @@ async fn counts_of_a_key_survive_kill_9() {
 }
 
 #[tokio::test]
+async fn whatever_a_client_is_called_its_counts_are_its_own_and_stay_in_their_folder() {
+    let a = simulator(Behavior::answering("a")).await;
+    let names = [
+        "Alice",
+        "alice",
+        "..",
+        "../../evil",
+        "a b",
+        "nul",
+        "\u{fc}ber",
+        "alice.json",
+        "_groups",
+        "client=bob status=200",
+    ];
+    let key = |number: usize| format!("sk-{number}-0123456789abcdef");
+    let clients: Vec<Value> = names
+        .iter()
+        .enumerate()
+        .map(|(number, name)| {
+            let limit = json!({ "requests_per_period": number + 1, "period_cron": RARELY });
+            client(name, &key(number), json!({ "rate_limit": limit }))
+        })
+        .collect();
+    let config = keyed(model([provider("a", &a, json!({}))]), clients);
+    let mut gateway = Gateway::start(&config);
+    for (number, name) in names.iter().enumerate() {
+        for _ in 0..=number {
+            assert_eq!(asks(&gateway, &key(number)).await.status, 200, "{name}");
+        }
+        assert_eq!(asks(&gateway, &key(number)).await.status, 429, "{name}");
+    }
+    assert!(gateway.stop().success());
+    gateway.launch();
+    for (number, name) in names.iter().enumerate() {
+        assert_eq!(used(&gateway, name).await["requests"], number + 1, "{name}");
+    }
+    let folder = gateway.path("data/usage/_clients");
+    assert_eq!(walk(&folder).len(), names.len());
+    let outside = walk(&gateway.path("."));
+    assert!(
+        outside.iter().all(|path| !path.ends_with("evil.json")),
+        "{outside:?}"
+    );
+    // A name with blanks cannot pass for something else in the log.
+    let log = gateway.log();
+    assert!(log.contains("client=\"client=bob status=200\""), "{log}");
+}
+
+#[tokio::test]
 async fn a_rolling_minute_of_a_key_survives_kill_9() {
     let a = simulator(Behavior::answering("a")).await;
     let mut gateway = Gateway::start(&keyed(
