@@ -11,9 +11,10 @@ use crate::chat::{Failure, FailureKind, Side};
 use crate::clock::{self, UnixMillis};
 use crate::config::Problem;
 use crate::http::{Visit, json as reply};
-use crate::routing::{Candidate, Route};
+use crate::quota::{Exhausted, Lack};
+use crate::routing::{Candidate, Ineligible, Route};
 pub(crate) use stats::stats as own_stats;
-use usage::Usage;
+use usage::{Usage, unit as unit_name};
 
 /// `GET /admin/stats`: every provider's counters, by model and name.
 pub(crate) async fn stats(visit: Visit) -> Result<HttpResponse, Failure> {
@@ -99,6 +100,26 @@ struct Group<'a> {
     usage: Usage,
 }
 
+/// What a quota lacks, in words.
+fn lacking(exhausted: &Exhausted) -> String {
+    let what = match exhausted.lack {
+        Lack::Place => return "as many requests at once as allowed".to_owned(),
+        Lack::Contact => return "the shared state cannot be reached".to_owned(),
+        Lack::Allowance(unit) => {
+            format!(
+                "the provider says that its own quota of {} is used up",
+                unit_name(unit)
+            )
+        }
+        Lack::Room(_) | Lack::Lease => "quota used up".to_owned(),
+    };
+    match exhausted.resets_at {
+        _ if exhausted.temporary => format!("{what} for the moment"),
+        Some(at) => format!("{what}, resets at {}", at.rfc3339()),
+        None => what,
+    }
+}
+
 /// One provider as selection sees it.
 #[derive(Serialize)]
 struct Standing<'a> {
@@ -128,15 +149,12 @@ impl<'a> Standing<'a> {
         let health = candidate.health.report(now);
         let usage = Usage::of(&candidate.account, now);
         let ineligible = candidate.ineligible(now);
-        let status_reason = match ineligible {
-            Some("cooling_down") => health.cooldown.as_ref().map(|cooldown| {
+        let status_reason = match &ineligible {
+            Some(Ineligible::Resting) => health.cooldown.as_ref().map(|cooldown| {
                 format!("{} (until {})", cooldown.reason, cooldown.until.rfc3339())
             }),
-            Some("quota_exhausted") => Some(match &usage.next_reset {
-                Some(at) => format!("quota used up, resets at {at}"),
-                None => "quota used up".to_owned(),
-            }),
-            _ => None,
+            Some(Ineligible::Exhausted(exhausted)) => Some(lacking(exhausted)),
+            Some(Ineligible::Disabled) | None => None,
         };
         Standing {
             name: &provider.name,
@@ -144,7 +162,7 @@ impl<'a> Standing<'a> {
             priority: provider.priority,
             weight: provider.weight,
             enabled: provider.enabled,
-            status: ineligible.unwrap_or("available"),
+            status: ineligible.map_or("available", |ineligible| ineligible.word()),
             status_reason,
             stream_support: provider.stream_support,
             non_stream_support: provider.non_stream_support,

@@ -18,7 +18,7 @@ pub(super) struct Usage {
     last_reset: Option<String>,
     limit_requests: Option<u64>,
     limit_tokens: Option<u64>,
-    pub(super) next_reset: Option<String>,
+    next_reset: Option<String>,
     requests_in_flight: u64,
     in_flight: u64,
     tokens_reserved: u64,

@@ -59,8 +59,9 @@ pub(super) fn stamp(response: &mut HttpResponse, id: &str, dialect: Protocol, co
             header::ACCESS_CONTROL_ALLOW_ORIGIN,
             HeaderValue::from_static("*"),
         );
-        let exposed =
-            "x-request-id, x-gateway-provider, x-gateway-model, x-gateway-attempts, retry-after";
+        let exposed = "x-request-id, x-gateway-provider, x-gateway-model, x-gateway-attempts, retry-after, \
+             x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, \
+             x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens";
         headers.insert(
             header::ACCESS_CONTROL_EXPOSE_HEADERS,
             HeaderValue::from_static(exposed),

@@ -7,7 +7,7 @@ use super::name::Name;
 use super::provider::Provider;
 use super::target::Target;
 use crate::clock::UnixMillis;
-use crate::quota::{Account, Cost};
+use crate::quota::{Account, Cost, Exhausted, Lack};
 
 /// A provider of one route, with its counters and its health.
 #[derive(Debug)]
@@ -26,6 +26,17 @@ pub struct Candidate {
     pub health: Arc<Health>,
     /// The part of the requested name that fills a `*` in the provider's model is put in by this.
     pub pattern: bool,
+}
+
+/// Why a candidate would not be chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ineligible {
+    /// It is switched off.
+    Disabled,
+    /// Its quota has no room.
+    Exhausted(Exhausted),
+    /// It said that it should be left alone for a while.
+    Resting,
 }
 
 /// Tokens of an answer of which nothing is known: no bound in the request, and no answer seen yet. With
@@ -70,16 +81,33 @@ impl Candidate {
             .unwrap_or(ANSWER_TOKENS_DEFAULT)
     }
 
-    /// Why it would not be chosen now, in one word for people; `None` when it would.
-    pub fn ineligible(&self, now: UnixMillis) -> Option<&'static str> {
+    /// Why it would not be chosen now; `None` when it would.
+    pub fn ineligible(&self, now: UnixMillis) -> Option<Ineligible> {
         if !self.provider.enabled {
-            Some("disabled")
-        } else if self.account.peek(now).is_err() {
-            Some("quota_exhausted")
-        } else if self.health.resting_until(now).is_some() {
-            Some("cooling_down")
-        } else {
-            None
+            return Some(Ineligible::Disabled);
+        }
+        match self.account.peek(now) {
+            // Others are asked when it is chosen.
+            Ok(()) => {}
+            Err(exhausted) if exhausted.lack == Lack::Lease => {}
+            Err(exhausted) => return Some(Ineligible::Exhausted(exhausted)),
+        }
+        let resting = self.health.resting_until(now);
+        resting.map(|_| Ineligible::Resting)
+    }
+}
+
+impl Ineligible {
+    /// The reason in one word, for people and programs.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Ineligible::Disabled => "disabled",
+            Ineligible::Resting => "cooling_down",
+            Ineligible::Exhausted(exhausted) => match exhausted.lack {
+                Lack::Room(_) | Lack::Allowance(_) | Lack::Lease => "quota_exhausted",
+                Lack::Place => "busy",
+                Lack::Contact => "out_of_contact",
+            },
         }
     }
 }

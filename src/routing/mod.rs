@@ -15,7 +15,7 @@ mod strategy;
 mod target;
 mod wheel;
 
-pub use candidate::{ANSWER_TOKENS_DEFAULT, Candidate};
+pub use candidate::{ANSWER_TOKENS_DEFAULT, Candidate, Ineligible};
 pub use health::{Cooldown, Health};
 pub use name::Name;
 pub use plan::{Plan, Refusals};
