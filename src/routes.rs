@@ -85,6 +85,7 @@ pub fn routes(app: &mut ServiceConfig) {
     endpoint(app, open, GET, &["/healthz", "/livez"], health::live);
     endpoint(app, open, GET, &["/readyz"], health::ready);
 
+    endpoint(app, admin, GET, &["/metrics"], admin::metrics);
     endpoint(app, admin, GET, &["/admin/stats"], admin::stats);
     endpoint(app, admin, GET, &["/stats"], admin::own_stats);
     endpoint(app, admin, POST, &["/admin/reload"], admin::reload);

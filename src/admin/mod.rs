@@ -1,5 +1,6 @@
 //! What an operator sees and does over HTTP.
 
+mod metrics;
 mod stats;
 mod usage;
 
@@ -13,6 +14,7 @@ use crate::config::Problem;
 use crate::http::{Visit, json as reply};
 use crate::quota::{Exhausted, Lack};
 use crate::routing::{Candidate, Ineligible, Route};
+pub(crate) use metrics::metrics;
 pub(crate) use stats::stats as own_stats;
 use usage::{Usage, unit as unit_name};
 

@@ -146,7 +146,7 @@ fn period(cycle: &Cycle) -> String {
 
 fn forecast(forecast: &Forecast) -> Value {
     json!({
-        "unit": unit(forecast.unit),
+        "unit": forecast.unit.name(),
         "per_hour": rounded(forecast.per_hour),
         "exhausted_at": forecast.exhausted_at.map(UnixMillis::rfc3339),
         "confidence": rounded(forecast.confidence),
@@ -155,22 +155,12 @@ fn forecast(forecast: &Forecast) -> Value {
 
 fn learned(learned: &LearnedStanding) -> Value {
     json!({
-        "unit": unit(learned.unit),
+        "unit": learned.unit.name(),
         "per": learned.span.map(span),
         "limit": learned.limit,
         "remaining": learned.left,
         "until": learned.until.rfc3339(),
     })
-}
-
-/// What a unit is called in answers.
-pub(crate) fn unit(unit: Unit) -> &'static str {
-    match unit {
-        Unit::Requests => "requests",
-        Unit::Tokens => "tokens",
-        Unit::InputTokens => "input_tokens",
-        Unit::OutputTokens => "output_tokens",
-    }
 }
 
 fn span(span: Span) -> &'static str {

@@ -15,6 +15,18 @@ pub enum Unit {
     OutputTokens,
 }
 
+impl Unit {
+    /// What it is called in answers, metrics and the log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Unit::Requests => "requests",
+            Unit::Tokens => "tokens",
+            Unit::InputTokens => "input_tokens",
+            Unit::OutputTokens => "output_tokens",
+        }
+    }
+}
+
 /// How long one window of a provider's limit is, where it says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Span {

@@ -27,6 +27,7 @@ pub(crate) async fn index(_: Visit) -> Result<HttpResponse, Failure> {
                 "health": "/health",
                 "stats": "/admin/stats",
                 "gateway": "/stats",
+                "metrics": "/metrics",
             },
         }),
     ))

@@ -35,7 +35,7 @@ pub use limit::{
     Amount, Caps, Cost, Count, Cycle, Exhausted, Lack, Limits, PerUnit, UNITS, Unit, Window,
 };
 pub use period::{Period, Schedule};
-pub use quotas::{Event, Owner, Quotas};
+pub use quotas::{CLIENTS, Event, GROUPS, Owner, Quotas};
 pub use reservation::{Receipt, Reservation};
 pub use sharing::{Running, Sharing};
 pub use store::{Flushed, OpenError};

@@ -46,9 +46,11 @@ pub enum Owner<'a> {
     },
 }
 
-/// Under what the accounts of groups and of clients are kept: no model has a name that begins like this.
-const GROUPS: &str = "_groups";
-const CLIENTS: &str = "_clients";
+/// Under what the accounts of groups are kept and told: no model has a name that begins like this.
+pub const GROUPS: &str = "_groups";
+
+/// The same for the accounts of clients.
+pub const CLIENTS: &str = "_clients";
 
 /// Something that happened to an account, to be logged.
 #[derive(Clone, Debug, PartialEq, Eq)]

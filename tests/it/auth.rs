@@ -12,7 +12,7 @@ use crate::support::{Gateway, global, model, provider};
 const CHAT: &str = "/v1/chat/completions";
 
 /// Every route that is not open.
-const CLOSED: [(&str, &str); 14] = [
+const CLOSED: [(&str, &str); 15] = [
     ("GET", "/v1/models"),
     ("HEAD", "/v1/models"),
     ("GET", "/models"),
@@ -22,6 +22,7 @@ const CLOSED: [(&str, &str); 14] = [
     ("POST", "/chat/completions"),
     ("POST", "/v1/completions"),
     ("POST", "/v1/embeddings"),
+    ("GET", "/metrics"),
     ("GET", "/admin/stats"),
     ("HEAD", "/admin/stats"),
     ("GET", "/admin/providers/m"),
@@ -31,7 +32,7 @@ const CLOSED: [(&str, &str); 14] = [
 
 /// Whether a route is for operators.
 fn is_admin(path: &str) -> bool {
-    path.starts_with("/admin/") || path == "/stats"
+    path.starts_with("/admin/") || ["/stats", "/metrics"].contains(&path)
 }
 
 async fn gateway(settings: Value) -> (Gateway, Simulator) {

@@ -28,6 +28,7 @@ mod hangup;
 mod layers;
 mod leaks;
 mod logs;
+mod metrics;
 mod models;
 mod nginx;
 mod passed;
