@@ -101,11 +101,11 @@ const CHANGING: [&str; 3] = ["session-id", "thread-id", "x-client-request-id"];
 
 /// Connections of one kind.
 #[derive(Clone)]
-struct Pool {
+pub(super) struct Pool {
     /// Uses a connection again where it can.
     kept: awc::Client,
     /// Never does.
-    fresh: awc::Client,
+    pub(super) fresh: awc::Client,
 }
 
 /// An answer whose head has arrived; its body is a stream. Dropping it ends the exchange and closes
@@ -213,7 +213,8 @@ impl Client {
             .map_err(|error| Failure::upstream(format!("the request cannot be made: {error}")))
     }
 
-    fn pool(&self, dial: &Dial) -> Result<Pool, Failure> {
+    /// The connections of this kind.
+    pub(super) fn pool(&self, dial: &Dial) -> Result<Pool, Failure> {
         let mut pools = self.pools.borrow_mut();
         if let Some((_, pool)) = pools.iter().find(|(known, _)| known == dial) {
             return Ok(pool.clone());
@@ -413,7 +414,7 @@ fn is_stale(error: &SendRequestError) -> bool {
 }
 
 /// awc's errors in our words. URLs and addresses stay out of messages that clients may see.
-fn explain(error: SendRequestError) -> Failure {
+pub(super) fn explain(error: SendRequestError) -> Failure {
     let unreachable = |why: &str| {
         Failure::new(
             FailureKind::Unavailable,

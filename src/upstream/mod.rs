@@ -7,6 +7,7 @@
 
 mod client;
 mod dial;
+mod hook;
 mod outgoing;
 mod retry_after;
 mod wire;
