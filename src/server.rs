@@ -21,7 +21,7 @@ use crate::http::{Door, Worker};
 use crate::quota::{Quotas, Sharing, shared};
 use crate::routes;
 use crate::state::Gateway;
-use crate::telemetry;
+use crate::telemetry::{self, alerts};
 use crate::upstream::Client;
 
 /// Streams that are still running when the process is told to stop may run on for this long.
@@ -151,6 +151,9 @@ pub async fn serve(settings: Settings, ready: impl FnOnce(SocketAddr)) -> Result
     let [hangup, user, terminate, interrupt] = signals;
     actix_rt::spawn(reload_on(hangup, gateway.clone()));
     actix_rt::spawn(reopen_on(user));
+    let alerting = gateway.clone();
+    let webhook = move || alerting.snapshot().global.alerts.webhook.clone();
+    actix_rt::spawn(alerts::deliver(gateway.alerts.outbox.clone(), webhook));
     let told_twice = stop_on([terminate, interrupt], gateway.clone(), server.handle());
     ready(addr);
     let served = tokio::select! {

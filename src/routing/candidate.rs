@@ -81,6 +81,12 @@ impl Candidate {
             .unwrap_or(ANSWER_TOKENS_DEFAULT)
     }
 
+    /// Whether it rests or is used up, and is not merely busy.
+    pub fn is_out(&self, now: UnixMillis) -> bool {
+        self.health.resting_until(now).is_some()
+            || self.account.peek(now).is_err_and(|lack| !lack.temporary)
+    }
+
     /// Why it would not be chosen now; `None` when it would.
     pub fn ineligible(&self, now: UnixMillis) -> Option<Ineligible> {
         if !self.provider.enabled {

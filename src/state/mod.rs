@@ -1,5 +1,6 @@
 //! What all workers share: one snapshot of the configuration, and the counters that outlive it.
 
+mod alerts;
 mod assemble;
 mod callers;
 #[cfg(test)]
@@ -17,6 +18,7 @@ use crate::config::{Config, Global, News, Problem, Rejected, Source};
 use crate::quota::{Event, Owner, Quotas, Window};
 use crate::routing::{Candidate, RetryBudget, Routes};
 use crate::secret::KeyDigest;
+use crate::telemetry::alerts::Alerts;
 use assemble::{assemble, own_route};
 pub use callers::{Caller, Callers};
 
@@ -27,6 +29,8 @@ pub struct Gateway {
     pub quotas: Quotas,
     /// Bounds repeated attempts over all requests.
     pub retries: RetryBudget,
+    /// What somebody was told to look at.
+    pub alerts: Alerts,
     /// When the process began to serve.
     pub started: UnixMillis,
     source: Source,
@@ -84,6 +88,7 @@ impl Gateway {
             snapshot: ArcSwap::from_pointee(snapshot),
             quotas,
             retries: RetryBudget::default(),
+            alerts: Alerts::default(),
             started: now,
             source,
             reloading: Mutex::new(()),
@@ -178,9 +183,10 @@ impl Gateway {
         self.reloads.load(Ordering::Relaxed)
     }
 
-    /// Resets what is due and writes what changed. Blocks on the disk: never called by a worker.
+    /// Resets what is due, writes what changed, and looks around for what somebody should know. Blocks on the disk: never called by a worker.
     pub fn maintain(&self) {
-        for event in self.quotas.maintain(clock::now()) {
+        let now = clock::now();
+        for event in self.quotas.maintain(now) {
             match event {
                 Event::Reset {
                     model,
@@ -216,6 +222,7 @@ impl Gateway {
             }
         }
         self.tell_trouble();
+        self.look_around(now);
     }
 
     /// Logs trouble with the quota's store when it appears or changes, and that it has passed.

@@ -1,5 +1,6 @@
-//! What we tell: the log, and the one line that each request leaves in it.
+//! What we tell: the log, the one line that each request leaves in it, and alerts.
 
+pub mod alerts;
 mod line;
 pub mod log;
 mod record;

@@ -9,6 +9,7 @@
 )]
 
 mod admin;
+mod alerts;
 mod auth;
 mod backpressure;
 mod bodies;

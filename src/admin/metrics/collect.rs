@@ -53,6 +53,8 @@ fn process(families: &mut Families, gateway: &Gateway, now: UnixMillis) {
     families.add(names::UPTIME, &[], uptime);
     families.add(names::RELOADS, &[], gateway.reloads() as f64);
     families.add(names::REJECTED, &[], flag(gateway.rejected().is_some()));
+    let lost = gateway.alerts.outbox.lost();
+    families.add(names::ALERTS_LOST, &[], lost as f64);
     if gateway.quotas.is_shared() {
         let up = gateway.quotas.trouble().is_none();
         families.add(names::SHARED, &[], flag(up));

@@ -20,6 +20,11 @@ pub(super) const SHARED: Metric = gauge(
     "Whether the counters that several gateways share are within reach. Only where they are shared.",
 );
 
+pub(super) const ALERTS_LOST: Metric = counter(
+    "gateway_alerts_lost_total",
+    "Alerts that the webhook did not get: too many waited, or it did not take them.",
+);
+
 pub(super) const LIMIT: Metric = gauge(
     "gateway_quota_limit",
     "What may be used in one period. Only where there is a limit.",
