@@ -250,8 +250,10 @@ async fn who_has_no_admin_key_learns_nothing() {
         assert_eq!(answer.status, status, "{key}");
         assert_eq!(answer.text().contains("gateway_"), status == 200);
     }
-    let posted = gateway.client().with_key("sk-admin");
-    assert_eq!(posted.post("/metrics", &json!({})).await.status, 405);
+    let client = gateway.client().with_key("sk-admin");
+    let head = client.request("HEAD", "/metrics", &[], b"").await;
+    assert_eq!((head.status, head.body.len()), (200, 0));
+    assert_eq!(client.post("/metrics", &json!({})).await.status, 405);
 }
 
 #[tokio::test]
