@@ -16,7 +16,7 @@ use crate::quota::{Exhausted, Lack};
 use crate::routing::{Candidate, Ineligible, Route};
 pub(crate) use metrics::metrics;
 pub(crate) use stats::stats as own_stats;
-use usage::{Usage, unit as unit_name};
+use usage::Usage;
 
 /// `GET /admin/stats`: every provider's counters, by model and name.
 pub(crate) async fn stats(visit: Visit) -> Result<HttpResponse, Failure> {
@@ -110,7 +110,7 @@ fn lacking(exhausted: &Exhausted) -> String {
         Lack::Allowance(unit) => {
             format!(
                 "the provider says that its own quota of {} is used up",
-                unit_name(unit)
+                unit.name()
             )
         }
         Lack::Room(_) | Lack::Lease => "quota used up".to_owned(),

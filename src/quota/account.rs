@@ -4,7 +4,7 @@
 //! written after them. Whether a request may be sent is decided here and nowhere else.
 
 use std::sync::Arc;
-use std::task::{Poll, Waker};
+use std::task::Waker;
 
 use parking_lot::Mutex;
 
@@ -13,7 +13,6 @@ use super::journal::Journal;
 use super::ledger::{Counting, Hold, Ledger, Rollover, Standing, Stored};
 use super::limit::{Cost, Exhausted, Limits, Unit};
 use super::reservation::Reservation;
-use super::shared::{Claim, Told};
 use super::sharing::Sharing;
 use crate::chat::{Allowance, Span};
 use crate::clock::UnixMillis;
@@ -21,21 +20,21 @@ use crate::clock::UnixMillis;
 /// One provider's counters, or those that several providers share.
 #[derive(Debug)]
 pub struct Account {
-    books: Mutex<Books>,
+    pub(super) books: Mutex<Books>,
     /// Rung when something held is given back, or a window begins anew.
-    freed: Bell,
+    pub(super) freed: Bell,
     /// Rung when other gateways have answered, or cannot be heard.
-    heard: Bell,
+    pub(super) heard: Bell,
     /// Where counts are written before an answer is released; `None` forgets them at the end.
     journal: Option<Arc<Journal>>,
     /// How other gateways count here, too.
-    sharing: Option<Arc<Sharing>>,
+    pub(super) sharing: Option<Arc<Sharing>>,
 }
 
 /// What is behind an account's lock.
 #[derive(Debug)]
-struct Books {
-    ledger: Ledger,
+pub(super) struct Books {
+    pub(super) ledger: Ledger,
     /// The account that this one shares with others, whose limits must have room too. That one has none.
     group: Option<Arc<Account>>,
 }
@@ -166,36 +165,6 @@ impl Account {
     /// Whether other gateways count in it, too.
     pub fn is_shared(&self) -> bool {
         self.sharing.is_some()
-    }
-
-    /// Asks the other gateways for room for a request of this cost. Ready when they have answered, or cannot
-    /// be heard; whether there is room is seen by [`reserve`](Account::reserve).
-    pub async fn ask_for_room(&self, cost: Cost) {
-        self.ask(cost).await;
-        if let Some(group) = self.group() {
-            group.ask(cost).await;
-        }
-    }
-
-    async fn ask(&self, cost: Cost) {
-        let wanted = self.books.lock().ledger.want(cost.of_one());
-        if let (Some(version), Some(sharing)) = (wanted, &self.sharing) {
-            sharing.call();
-            self.hear(version).await;
-        }
-    }
-
-    /// Ready when the others have answered the claim of this version, or cannot be heard.
-    pub(super) async fn hear(&self, version: u64) {
-        std::future::poll_fn(|cx| {
-            // First the bell, then the look: what is said in between is not missed.
-            self.heard.wait(cx.waker());
-            match self.books.lock().ledger.has_heard(version) {
-                true => Poll::Ready(()),
-                false => Poll::Pending,
-            }
-        })
-        .await;
     }
 
     /// What time it is here: that of the other gateways, where there are some.
@@ -367,52 +336,5 @@ impl Account {
             written_as: journal.map(|journal| journal.stage(tallies)),
             heard_by: counting.heard_by,
         }
-    }
-}
-
-/// What [`Sharing`] has to do with an account.
-impl Account {
-    /// Whether the others are to be told something.
-    pub(super) fn is_due(&self, now: UnixMillis) -> bool {
-        self.books.lock().ledger.is_due(now)
-    }
-
-    /// Whether something changed that the others have not heard of, or something is set aside.
-    pub(super) fn has_to_tell(&self) -> bool {
-        self.books.lock().ledger.has_to_tell()
-    }
-
-    /// What the others are to be told.
-    pub(super) fn claim(&self, now: UnixMillis) -> Option<Claim> {
-        self.books.lock().ledger.claim(now)
-    }
-
-    /// What they say to that.
-    pub(super) fn told(&self, told: &Told, now: UnixMillis) {
-        self.books.lock().ledger.told(told, now);
-        self.heard.ring();
-        self.freed.ring();
-    }
-
-    /// They said nothing to that.
-    pub(super) fn claim_failed(&self) {
-        self.books.lock().ledger.claim_failed();
-    }
-
-    /// They cannot be heard.
-    pub(super) fn set_away(&self) {
-        self.books.lock().ledger.set_away();
-        self.heard.ring();
-        self.freed.ring();
-    }
-
-    /// Wishes for nothing any more: the process ends.
-    pub(super) fn give_credit_up(&self) {
-        self.books.lock().ledger.give_credit_up();
-    }
-
-    /// Whether they have ever answered.
-    pub(super) fn was_told(&self) -> bool {
-        self.books.lock().ledger.was_told()
     }
 }

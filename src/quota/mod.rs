@@ -14,6 +14,7 @@ mod account;
 mod bell;
 mod entry;
 mod file_name;
+mod hearing;
 mod joint;
 mod journal;
 mod ledger;

@@ -15,10 +15,10 @@
 use std::time::Duration;
 
 use super::Ledger;
-use super::meter::{Meter, Room, Used};
+use super::room::Room;
 use super::share::Share;
 use crate::clock::UnixMillis;
-use crate::quota::limit::{Amount, Cycle, PerUnit, UNITS, Unit};
+use crate::quota::limit::{Amount, PerUnit, Unit};
 use crate::quota::shared::{Acked, Claim, Kind, Told, WindowClaim};
 
 /// How an account is shared.
@@ -28,13 +28,13 @@ pub(in crate::quota) struct Lease {
     account: String,
     /// Tells it from accounts of the same name that this gateway had before.
     life: u64,
-    terms: Terms,
+    pub(super) terms: Terms,
     /// The version of the last claim that was made, and of the last that was answered.
     made: u64,
     answered: u64,
     acked: Option<Acked>,
     /// Whether the next claim has to say everything.
-    whole: bool,
+    pub(super) whole: bool,
     /// Whether the others cannot be heard.
     pub(super) away: bool,
     /// What was asked for and not there since the last claim.
@@ -187,7 +187,7 @@ impl Lease {
     }
 
     /// What to wish for of a unit of which `left` is left.
-    fn wish(&self, unit: Unit, left: u64, ahead: Duration) -> u64 {
+    pub(super) fn wish(&self, unit: Unit, left: u64, ahead: Duration) -> u64 {
         let ahead = (self.pace[unit as usize] * ahead.as_secs_f64()) as u64;
         let most = left / (PART_OF_SHARE * self.replicas.max(1));
         self.wanted[unit].saturating_add(ahead.min(most))
@@ -363,81 +363,5 @@ impl Ledger {
     /// Whether they have ever answered.
     pub(in crate::quota) fn was_told(&self) -> bool {
         self.lease.as_ref().is_some_and(|lease| lease.answered > 0)
-    }
-}
-
-impl Meter {
-    /// Begins at zero in the period of this moment, also where that is an earlier one.
-    fn begin_shared(&mut self, next: u64, now: UnixMillis) {
-        *self = Meter {
-            share: Some(Share::default()),
-            ..Meter::new(self.window.clone(), self.id, next, now)
-        };
-    }
-
-    fn claim(&mut self, lease: &Lease) -> WindowClaim {
-        let start = self.claimed_start();
-        let used = self.used();
-        let held = self.held;
-        let share = self.share.get_or_insert_with(Share::default);
-        let taken = used
-            .plus(held)
-            .plus(share.others_used)
-            .plus(share.others_held);
-        let mut wish = [0; 4];
-        for unit in UNITS {
-            if let Some(cap) = self.window.caps[unit] {
-                let left = cap.saturating_sub(taken[unit]);
-                wish[unit as usize] = lease.wish(unit, left, lease.terms.ahead);
-            }
-        }
-        let told = share.claim(wish, start);
-        let used = match &self.used {
-            Used::Period { start, used, .. } => vec![(*start, used.0)],
-            Used::Slots(slots) => slots
-                .iter()
-                .filter(|(start, _)| lease.whole || told.contains(start))
-                .map(|(start, used)| (*start, used.0))
-                .collect(),
-        };
-        WindowClaim {
-            id: self.shared_id(),
-            kind: match &self.used {
-                Used::Slots(slots) => Kind::Rolling {
-                    every_ms: slots.every().unsigned_abs(),
-                    slot_ms: slots.width().unsigned_abs(),
-                },
-                Used::Period { start, end, .. } => match self.window.cycle {
-                    Cycle::Cron(_) => Kind::Fixed {
-                        start: *start,
-                        end: *end,
-                    },
-                    Cycle::Never | Cycle::Rolling(_) => Kind::Forever { start: *start },
-                },
-            },
-            caps: self.window.caps.0,
-            used,
-            held: held.0,
-            wish,
-            in_flight: self.in_flight,
-        }
-    }
-
-    /// What tells the period of a claim from the next one. A rolling window has but one.
-    fn claimed_start(&self) -> UnixMillis {
-        match &self.used {
-            Used::Period { start, .. } => *start,
-            Used::Slots(_) => UnixMillis(0),
-        }
-    }
-
-    /// The same for all gateways, and another one for a window of another shape.
-    fn shared_id(&self) -> String {
-        let id = &self.window.id;
-        match &self.window.cycle {
-            Cycle::Never => format!("{id}/for ever"),
-            Cycle::Cron(schedule) => format!("{id}/{}/{}", schedule.expression(), schedule.zone()),
-            Cycle::Rolling(every) => format!("{id}/{}ms", every.as_millis()),
-        }
     }
 }

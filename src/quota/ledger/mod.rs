@@ -3,28 +3,34 @@
 //! Plain values in, plain values out: no lock, no clock, no IO. [`Account`](super::Account) puts
 //! a mutex around it and writes the [`Tally`]s that an operation returns to the journal.
 
+mod claim;
 mod learned;
 mod lease;
 mod meter;
 mod pace;
+mod room;
 mod share;
 mod slots;
+mod standing;
+mod stored;
 
 use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use super::limit::{Amount, Cost, Cycle, Exhausted, Lack, Limits, Unit, Window};
-use crate::chat::{Allowance, Span};
+use super::limit::{Amount, Cost, Limits, Unit, Window};
+use crate::chat::Allowance;
 use crate::clock::UnixMillis;
 use learned::Learned;
 use lease::Lease;
 pub(super) use lease::Terms;
+use meter::Meter;
 pub(super) use meter::Tally;
-use meter::{Meter, NEVER, Room, Used};
 pub use pace::Forecast;
 use pace::Pace;
 use share::Share;
+pub use standing::{LearnedStanding, Standing, WindowStanding};
+pub(super) use stored::Stored;
 
 /// What an account has counted.
 #[derive(Clone, Debug)]
@@ -76,20 +82,6 @@ pub(super) struct Counting {
     pub(super) heard_by: Option<u64>,
 }
 
-/// The counts of a window as they were stored.
-#[derive(Clone, Debug)]
-pub(super) struct Stored {
-    pub(super) window: Window,
-    pub(super) id: u64,
-    pub(super) version: u64,
-    /// When the present period began.
-    pub(super) start: UnixMillis,
-    pub(super) used: Amount,
-    /// The slots of a rolling window, instead of the two before.
-    pub(super) slots: Vec<(UnixMillis, Amount)>,
-    pub(super) last_reset: Option<UnixMillis>,
-}
-
 /// A period that ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rollover {
@@ -99,53 +91,6 @@ pub struct Rollover {
     pub requests: u64,
     /// Tokens used in it.
     pub tokens: u64,
-}
-
-/// How an account stands, for people.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Standing {
-    /// Each window, the longest first. Never empty.
-    pub windows: Vec<WindowStanding>,
-    /// Reservations that have not ended, whatever period they are of.
-    pub open: u64,
-    /// Most of them at once.
-    pub max_concurrent: Option<u64>,
-    /// What the provider said of its own limits, as far as that still holds.
-    pub learned: Vec<LearnedStanding>,
-}
-
-/// How one window stands.
-#[derive(Clone, Debug, PartialEq)]
-pub struct WindowStanding {
-    /// What was configured.
-    pub window: Window,
-    /// What is used of it, by whoever shares it.
-    pub used: Amount,
-    /// What is held by answers that are not committed yet.
-    pub held: Amount,
-    /// Reservations of this period that have not ended, those of committed answers included.
-    pub in_flight: u64,
-    /// When the counts were zero last because of a tick or the operator; `None` if never.
-    pub last_reset: Option<UnixMillis>,
-    /// When the counts return to zero; `None` if they never do.
-    pub next_reset: Option<UnixMillis>,
-    /// Where it is heading; `None` where nothing is limited or nothing is known yet.
-    pub forecast: Option<Forecast>,
-}
-
-/// What a provider said of one of its own limits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LearnedStanding {
-    /// What it counts.
-    pub unit: Unit,
-    /// The window it is about, where that was said.
-    pub span: Option<Span>,
-    /// The limit, where that was said.
-    pub limit: Option<u64>,
-    /// What is left of it, as far as we can know.
-    pub left: u64,
-    /// When all of it is back.
-    pub until: UnixMillis,
 }
 
 /// What an answer's headers say is believed for this long: after a day a provider may be asked how it is now.
@@ -176,26 +121,6 @@ impl Ledger {
             pace: Pace::default(),
             lease: None,
         }
-    }
-
-    /// Goes on from stored counts, by the limits they were counted under. Periods that are over roll over at
-    /// once.
-    pub(super) fn restore(
-        stored: Vec<Stored>,
-        max_concurrent: Option<u64>,
-        now: UnixMillis,
-    ) -> Ledger {
-        let windows = stored.iter().map(|stored| stored.window.clone()).collect();
-        let limits = Limits::new(windows, max_concurrent);
-        let meters = limits
-            .windows()
-            .iter()
-            .filter_map(|window| stored.iter().find(|stored| stored.window.id == window.id))
-            .map(|stored| stored.meter(now))
-            .collect();
-        let mut ledger = Ledger::of(limits, meters);
-        ledger.roll(now);
-        ledger
     }
 
     /// Begins the periods that contain `now`.
@@ -300,65 +225,6 @@ impl Ledger {
         for (meter, id) in self.meters.iter_mut().zip(ids) {
             meter.reset(*id, now);
         }
-    }
-
-    /// Whether one request of this cost would be admitted.
-    pub(super) fn admit(&mut self, cost: Cost, now: UnixMillis) -> Result<(), Exhausted> {
-        let amount = cost.at_most(ESTIMATE_MAX).of_one();
-        let mut worst: Option<(Lack, Room)> = None;
-        let mut note = |lack: Lack, room: Room| {
-            if worst.is_none_or(|(_, known)| known < room) {
-                worst = Some((lack, room));
-            }
-        };
-        let contact = self.lease.as_ref().map(|lease| lease.contact(now));
-        for meter in &self.meters {
-            if let Some((unit, room)) = meter.room(amount, contact) {
-                note(Lack::Room(unit), room);
-            }
-        }
-        match self.limits.max_concurrent {
-            Some(0) => note(Lack::Place, Room::Spent(NEVER)),
-            Some(most) if self.open >= most => note(Lack::Place, Room::Held),
-            Some(_) => {
-                if let Some(lease) = &self.lease {
-                    note(Lack::Place, lease.place(now));
-                }
-            }
-            None => {}
-        }
-        if let Some((unit, until)) = self.learned.lacking(amount, now) {
-            // The next answer may say that there is more.
-            let room = match self.waiting[unit] {
-                0 => Room::Spent(until),
-                _ => Room::Held,
-            };
-            note(Lack::Allowance(unit), room);
-        }
-        // What is spent for good is the reason that matters to the caller.
-        let Some((lack, room)) = worst.filter(|(_, room)| *room != Room::Free) else {
-            return Ok(());
-        };
-        if let Some(lease) = &mut self.lease {
-            lease.look_again(now);
-        }
-        let (lack, resets_at) = match room {
-            Room::Unasked => (Lack::Lease, None),
-            Room::Away => (Lack::Contact, None),
-            Room::Spent(at) => (lack, Some(at).filter(|at| *at != NEVER)),
-            Room::Held | Room::Free => (lack, self.first_reset()),
-        };
-        Err(Exhausted {
-            lack,
-            resets_at,
-            temporary: !matches!(room, Room::Spent(_)),
-        })
-    }
-
-    /// When the first window returns to zero.
-    fn first_reset(&self) -> Option<UnixMillis> {
-        let resets = self.meters.iter().filter_map(Meter::next_reset);
-        resets.min()
     }
 
     /// Holds one request that is admitted.
@@ -485,76 +351,9 @@ impl Ledger {
             .learn(said, Amount::default(), Duration::MAX, now);
     }
 
-    /// How much is left of the scarcest window, by how much time is left to use it: 1 is on schedule.
-    pub(super) fn headroom(&self, now: UnixMillis) -> f64 {
-        let least = self.meters.iter().map(|meter| meter.headroom(now));
-        let least = least.fold(f64::INFINITY, f64::min);
-        // What is unlimited is neither ahead of its schedule nor behind it.
-        if least.is_finite() { least } else { 1.0 }
-    }
-
     /// How often what is stored has changed.
     pub(super) fn version(&self) -> u64 {
         self.meters.iter().map(|meter| meter.version).sum()
-    }
-
-    pub(super) fn stored(&self) -> Vec<Stored> {
-        self.meters.iter().map(Stored::of).collect()
-    }
-
-    pub(super) fn standing(&mut self, now: UnixMillis) -> Standing {
-        if let Some(lease) = &mut self.lease {
-            lease.look_again(now);
-        }
-        let learned = self.learned.told(now);
-        Standing {
-            windows: self
-                .meters
-                .iter()
-                .map(|meter| self.window_standing(meter, now))
-                .collect(),
-            open: self.open,
-            max_concurrent: self.limits.max_concurrent,
-            learned: learned
-                .map(|(unit, span, limit, left, until)| LearnedStanding {
-                    unit,
-                    span,
-                    limit,
-                    left,
-                    until,
-                })
-                .collect(),
-        }
-    }
-
-    /// What this gateway alone has used of the first window: requests and tokens.
-    #[cfg(test)]
-    pub(super) fn standing_own(&self) -> (u64, u64) {
-        let used = self.meters[0].used();
-        (used[Unit::Requests], used[Unit::Tokens])
-    }
-
-    fn window_standing(&self, meter: &Meter, now: UnixMillis) -> WindowStanding {
-        let others = meter.share.as_ref().map(|share| share.others_used);
-        let used = meter.used().plus(others.unwrap_or_default());
-        let cycle = &meter.window.cycle;
-        let mut left = meter.window.caps.0;
-        for (cap, used) in left.iter_mut().zip(used.0) {
-            *cap = cap.map(|cap| cap.saturating_sub(used));
-        }
-        let rolling = matches!(cycle, Cycle::Rolling(_));
-        let next_reset = meter.next_reset();
-        WindowStanding {
-            window: meter.window.clone(),
-            used,
-            held: meter.held,
-            in_flight: meter.in_flight,
-            last_reset: meter.last_reset,
-            next_reset,
-            forecast: self
-                .pace
-                .forecast(left, cycle.length(), next_reset, rolling, now),
-        }
     }
 }
 
@@ -564,50 +363,5 @@ impl Hold {
         let mut tokens = self.amount;
         tokens[Unit::Requests] = 0;
         tokens
-    }
-}
-
-impl Stored {
-    fn of(meter: &Meter) -> Stored {
-        let (start, used, slots) = match &meter.used {
-            Used::Period { start, used, .. } => (*start, *used, Vec::new()),
-            Used::Slots(slots) => (meter.start(), slots.sum(), slots.iter().copied().collect()),
-        };
-        Stored {
-            window: meter.window.clone(),
-            id: meter.id,
-            version: meter.version,
-            start,
-            used,
-            slots,
-            last_reset: meter.last_reset,
-        }
-    }
-
-    fn meter(&self, now: UnixMillis) -> Meter {
-        let mut meter = Meter::new(self.window.clone(), self.id, 0, now);
-        meter.version = self.version;
-        meter.last_reset = self.last_reset;
-        match &mut meter.used {
-            Used::Period { start, end, used } => {
-                *start = self.start;
-                // Whether that period is over is seen when it rolls.
-                *end = UnixMillis(i64::MIN);
-                *used = self.used;
-            }
-            Used::Slots(slots) => {
-                for (start, amount) in &self.slots {
-                    slots.restore(*start, *amount);
-                }
-            }
-        }
-        meter
-    }
-}
-
-impl Standing {
-    /// The longest window: what it says is what people mean by a provider's usage.
-    pub fn main(&self) -> Option<&WindowStanding> {
-        self.windows.first()
     }
 }
