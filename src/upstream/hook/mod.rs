@@ -22,6 +22,10 @@ impl Client {
     /// # Errors
     /// There was no answer. The message does not hold the URL.
     pub async fn tell(&self, url: &str, body: Bytes) -> Result<u16, Failure> {
+        self.tell_by(Tls::default(), url, body).await
+    }
+
+    async fn tell_by(&self, tls: Tls, url: &str, body: Bytes) -> Result<u16, Failure> {
         let fault = |message: &str| Failure::new(FailureKind::Internal, Side::Gateway, message);
         let uri: Uri = url.parse().map_err(|_| fault("not a URL"))?;
         let host = uri.host().ok_or_else(|| fault("the URL names no host"))?;
@@ -33,7 +37,7 @@ impl Client {
         // As with providers, TLS is the dialer's business.
         let address = format!("http://{host}:{port}{path}");
         let dial = Dial {
-            tls: secure.then(Tls::default),
+            tls: secure.then_some(tls),
             timeout: CONNECTING,
         };
         let answer = self
@@ -48,3 +52,6 @@ impl Client {
         Ok(answer.map_err(explain)?.status().as_u16())
     }
 }
+
+#[cfg(test)]
+mod tests;
