@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout, timeout_at};
@@ -107,8 +107,26 @@ enum Look {
     NoneInTime,
 }
 
+/// Somebody who waits for any of these. Whatever ends that, none of them has to wake him any more.
+struct Listening<'a> {
+    full: &'a [(&'a Arc<Candidate>, Cost)],
+    waker: Waker,
+}
+
+impl Drop for Listening<'_> {
+    fn drop(&mut self) {
+        for (candidate, _) in self.full {
+            candidate.account.forget(&self.waker);
+        }
+    }
+}
+
 /// Waits until one of these would be admitted. `false` when none can be in time.
 async fn room(full: &[(&Arc<Candidate>, Cost)], until: Instant) -> bool {
+    let _listening = Listening {
+        full,
+        waker: poll_fn(|cx| Poll::Ready(cx.waker().clone())).await,
+    };
     loop {
         let freed = poll_fn(|cx| {
             // First the bell, then the look: what is freed in between is not missed.

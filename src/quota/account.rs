@@ -206,6 +206,14 @@ impl Account {
         }
     }
 
+    /// `waker` is not to be woken any more.
+    pub fn forget(&self, waker: &Waker) {
+        self.freed.leave(waker);
+        if let Some(group) = self.group() {
+            group.freed.leave(waker);
+        }
+    }
+
     /// What is used, held and allowed now.
     pub fn standing(&self, now: UnixMillis) -> Standing {
         let now = self.time(now);

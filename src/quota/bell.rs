@@ -26,6 +26,12 @@ impl Bell {
         self.awaited.store(true, Ordering::SeqCst);
     }
 
+    /// `waker` waits no longer. A bell may not ring for a day,
+    /// and a waker keeps its task in memory.
+    pub(super) fn leave(&self, waker: &Waker) {
+        self.waiting.lock().retain(|known| !known.will_wake(waker));
+    }
+
     /// Something was given back.
     pub(super) fn ring(&self) {
         if !self.awaited.load(Ordering::SeqCst) {
@@ -37,5 +43,35 @@ impl Bell {
         for waker in waiting {
             waker.wake();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::task::{Wake, Waker};
+
+    use super::Bell;
+
+    struct Task;
+
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    #[test]
+    fn who_leaves_is_not_kept() {
+        let bell = Bell::default();
+        let tasks = [Arc::new(Task), Arc::new(Task)];
+        let wakers = tasks.clone().map(Waker::from);
+        for waker in &wakers {
+            bell.wait(waker);
+            bell.wait(waker);
+        }
+        bell.leave(&wakers[0]);
+        drop(wakers);
+        assert_eq!(tasks.each_ref().map(Arc::strong_count), [1, 2]);
+        bell.ring();
+        assert_eq!(tasks.each_ref().map(Arc::strong_count), [1, 1]);
     }
 }

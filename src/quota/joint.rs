@@ -1,6 +1,6 @@
 //! The book of accounts that several gateways share: which exist, and what is to be told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -87,7 +87,7 @@ impl Joint {
             let held = Arc::strong_count(&entry.account) > OURS;
             entry.configured || held || entry.account.has_to_tell()
         });
-        let kept: Vec<*const Account> = accounts
+        let kept: HashSet<*const Account> = accounts
             .values()
             .map(|entry| Arc::as_ptr(&entry.account))
             .collect();
