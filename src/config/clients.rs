@@ -64,8 +64,11 @@ pub(super) fn read(
         );
     }
     let mut clients: Vec<Client> = Vec::new();
+    let (mut known_keys, mut known_names) = (HashSet::new(), HashSet::new());
     for element in &elements {
         for client in clients_of(element, global, names, reader) {
+            let is_new_key = known_keys.insert(client.key.bytes());
+            let is_new_name = known_names.insert(client.name.clone());
             let is_key = |key: &Option<Secret>| {
                 key.as_ref()
                     .is_some_and(|key| client.key.matches(key.expose()))
@@ -74,10 +77,10 @@ pub(super) fn read(
                 reader.error(element, "found the key of `api_key`, expected another");
             } else if is_key(&global.admin_key) {
                 reader.error(element, "found the key of `admin_key`, expected another");
-            } else if clients.iter().any(|known| known.key == client.key) {
+            } else if !is_new_key {
                 let found = "found a key a second time";
                 reader.error(element, format!("{found}, expected each key once"));
-            } else if clients.iter().any(|known| known.name == client.name) {
+            } else if !is_new_name {
                 let found = format!("found a second {}", quoted(&client.name));
                 reader.error(element, format!("{found}, expected {EXPECTED_NAME}"));
             }

@@ -6,7 +6,7 @@ mod callers;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -153,6 +153,7 @@ impl Gateway {
         }
         let new = Arc::new(new);
         self.snapshot.store(new.clone());
+        let clients: HashSet<&str> = new.global.clients.iter().map(|c| c.name.as_str()).collect();
         self.quotas.retain(&|owner| match owner {
             Owner::Provider { model, provider } => own_route(&new.routes, model)
                 .is_some_and(|route| route.candidates().any(|c| c.provider.name == provider)),
@@ -160,7 +161,7 @@ impl Gateway {
                 let mut groups = route.candidates().filter_map(|c| c.provider.group.as_ref());
                 groups.any(|group| group.id == id)
             }),
-            Owner::Client { name } => new.global.clients.iter().any(|client| client.name == name),
+            Owner::Client { name } => clients.contains(name),
         });
         *self.rejected.lock() = None;
         self.reloads.fetch_add(1, Ordering::Relaxed);
