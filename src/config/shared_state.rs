@@ -6,6 +6,7 @@ use super::choice::one_of;
 use super::node::{Keys, Node};
 use super::reader::Reader;
 use super::{OnError, SharedState};
+use crate::quota::shared;
 use crate::secret::Secret;
 
 const KEYS: Keys = Keys {
@@ -112,9 +113,12 @@ fn check(text: &str) -> Result<(), &'static str> {
     }
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let host = authority.rsplit('@').next().unwrap_or_default();
-    match host.is_empty() || host.starts_with(':') {
-        true => Err("a URL without a host"),
-        false => Ok(()),
+    if host.is_empty() || host.starts_with(':') {
+        return Err("a URL without a host");
+    }
+    match shared::is_url(text) {
+        true => Ok(()),
+        false => Err("a URL with a wrong port or number of a database"),
     }
 }
 
@@ -153,6 +157,8 @@ mod tests {
             ("redis://user:pass@", "host"),
             ("redis://a b", "blanks"),
             ("unix://redis.sock", "absolute"),
+            ("redis://host:99999", "port"),
+            ("redis://host/abc", "database"),
         ] {
             let found = check(url).unwrap_err();
             assert!(found.contains(expected), "{url}: {found}");

@@ -77,8 +77,8 @@ impl Account {
         self.books.lock().ledger.give_credit_up();
     }
 
-    /// Whether they have ever answered.
-    pub(super) fn was_told(&self) -> bool {
-        self.books.lock().ledger.was_told()
+    /// The version of the claim that they answered last; 0 if none.
+    pub(super) fn answered(&self) -> u64 {
+        self.books.lock().ledger.answered()
     }
 }

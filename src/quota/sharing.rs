@@ -44,6 +44,9 @@ const PAUSE_MAX: Duration = Duration::from_millis(500);
 /// What Redis knows is fetched this often, so that it can be put back should Redis lose it.
 const BACKUP_EVERY: Duration = Duration::from_secs(1);
 
+/// How many accounts are in one round trip at most: Redis takes some 0.1 ms for each.
+const AT_ONCE: usize = 500;
+
 /// At the end of the process others are told what it leaves, for no longer than this.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -141,11 +144,14 @@ impl Sharing {
         *self.trouble.lock() = trouble;
     }
 
-    /// The names of those of which Redis knows something.
-    fn told(&self) -> Vec<String> {
+    /// Those of which Redis knows something, and the claim that it heard last.
+    fn told(&self) -> HashMap<String, u64> {
         let accounts = self.accounts.lock();
-        let told = accounts.iter().filter(|(_, account)| account.was_told());
-        told.map(|(name, _)| name.clone()).collect()
+        let told = accounts.iter().filter_map(|(name, account)| {
+            let answered = account.answered();
+            (answered > 0).then(|| (name.clone(), answered))
+        });
+        told.collect()
     }
 
     fn all(&self) -> Vec<Arc<Account>> {
@@ -169,7 +175,8 @@ impl Drop for Running {
 struct Worker {
     sharing: Arc<Sharing>,
     client: Client,
-    backups: HashMap<String, Backup>,
+    /// What Redis knew of an account when it had heard the claim of this version.
+    backups: HashMap<String, (u64, Backup)>,
     backed_up_at: UnixMillis,
 }
 
@@ -216,37 +223,43 @@ impl Worker {
         let now = self.now();
         let mut accounts = self.sharing.all();
         accounts.retain(|account| due(account, now));
-        let (accounts, claims): (Vec<Arc<Account>>, Vec<Claim>) = accounts
-            .into_iter()
-            .filter_map(|account| {
+        // In parts, so that none takes Redis so long that it seems to be away.
+        for accounts in accounts.chunks(AT_ONCE) {
+            let claims = accounts.iter().filter_map(|account| {
                 let claim = account.claim(now)?;
                 Some((account, claim))
-            })
-            .unzip();
-        if claims.is_empty() {
-            return;
-        }
-        match self.client.exchange(&claims).await {
-            Ok(told) => {
-                self.keep_time(&told);
-                self.restore(&claims, &told).await;
-                let now = self.now();
-                for (account, told) in accounts.iter().zip(&told) {
-                    account.told(told, now);
-                }
-                let recovering = told.iter().any(|told| told.recovering);
-                self.sharing.set_trouble(recovering.then(|| {
-                    let server = self.client.address();
-                    format!("{server} was started anew, and waits until every gateway has said what it used")
-                }));
+            });
+            let (accounts, claims): (Vec<&Arc<Account>>, Vec<Claim>) = claims.unzip();
+            if claims.is_empty() {
+                continue;
             }
-            Err(error) => {
-                for account in &accounts {
-                    account.claim_failed();
+            match self.client.exchange(&claims).await {
+                Ok(told) => self.take_in(&accounts, &claims, &told).await,
+                Err(error) => {
+                    for account in &accounts {
+                        account.claim_failed();
+                    }
+                    return self.lose(&error.to_string());
                 }
-                self.lose(&error.to_string());
             }
         }
+    }
+
+    /// Takes in what is told to these claims.
+    async fn take_in(&mut self, accounts: &[&Arc<Account>], claims: &[Claim], told: &[Told]) {
+        self.keep_time(told);
+        self.restore(claims, told).await;
+        let now = self.now();
+        for (account, told) in accounts.iter().zip(told) {
+            account.told(told, now);
+        }
+        let recovering = told.iter().any(|told| told.recovering);
+        self.sharing.set_trouble(recovering.then(|| {
+            let server = self.client.address();
+            format!(
+                "{server} was started anew, and waits until every gateway has said what it used"
+            )
+        }));
     }
 
     /// Redis has the clock that counts. Small steps are the way of the answer.
@@ -269,7 +282,7 @@ impl Worker {
             .filter(|(_, told)| told.lost || told.recovering);
         let known: Vec<(&str, &Backup)> = lost
             .filter_map(|(claim, _)| {
-                let backup = self.backups.get(&claim.account)?;
+                let (_, backup) = self.backups.get(&claim.account)?;
                 Some((claim.account.as_str(), backup))
             })
             .collect();
@@ -286,10 +299,21 @@ impl Worker {
             return;
         }
         self.backed_up_at = now;
-        let names = self.sharing.told();
-        let asked: Vec<&str> = names.iter().map(String::as_str).collect();
+        let told = self.sharing.told();
+        self.backups.retain(|name, _| told.contains_key(name));
+        // Those of which Redis has heard something since; what is left over has its turn a second later.
+        let changed = told.into_iter().filter(|(name, version)| {
+            let known = self.backups.get(name);
+            known.is_none_or(|(backed_up, _)| backed_up != version)
+        });
+        let changed: Vec<(String, u64)> = changed.take(AT_ONCE).collect();
+        let asked: Vec<&str> = changed.iter().map(|(name, _)| name.as_str()).collect();
         match self.client.backup(&asked).await {
-            Ok(backups) => self.backups.extend(names.into_iter().zip(backups)),
+            Ok(backups) => {
+                let backups = changed.into_iter().zip(backups);
+                let backups = backups.map(|((name, version), backup)| (name, (version, backup)));
+                self.backups.extend(backups);
+            }
             Err(error) => self.lose(&error.to_string()),
         }
     }

@@ -13,7 +13,7 @@ const EPOCH_SECONDS_FROM: f64 = 1e9;
 const EPOCH_MILLIS_FROM: f64 = 1e11;
 
 /// No window is longer than a month; what is farther away than this was written in a unit we do not know.
-const LONGEST: Duration = Duration::from_secs(366 * 86_400);
+const LONGEST: Duration = Duration::from_secs(32 * 86_400);
 
 /// When a limit is whole again.
 #[derive(Clone, Copy, Debug, PartialEq)]

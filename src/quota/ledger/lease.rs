@@ -360,8 +360,8 @@ impl Ledger {
         }
     }
 
-    /// Whether they have ever answered.
-    pub(in crate::quota) fn was_told(&self) -> bool {
-        self.lease.as_ref().is_some_and(|lease| lease.answered > 0)
+    /// The version of the claim that they answered last; 0 if none.
+    pub(in crate::quota) fn answered(&self) -> u64 {
+        self.lease.as_ref().map_or(0, |lease| lease.answered)
     }
 }

@@ -149,8 +149,8 @@ impl Ledger {
         self.pace.tick(now);
     }
 
-    /// Changes the limits and keeps the counts: of windows with the same id, else with the same cycle, and
-    /// where one is left on each side, they are the same. Tells whether there are counts under a new id.
+    /// Changes the limits and keeps the counts: of windows with the same id, else with the same cycle, else by
+    /// their lengths. Tells whether there are counts under a new id.
     pub(super) fn set_limits(
         &mut self,
         limits: Limits,
@@ -184,12 +184,10 @@ impl Ledger {
                 }
             }
         }
-        let mut left = old.iter_mut().filter(|old| old.is_some());
-        if let (Some(last), None) = (left.next(), left.next())
-            && kept.iter().filter(|kept| kept.is_none()).count() == 1
-            && let Some(place) = kept.iter_mut().find(|kept| kept.is_none())
-        {
-            *place = last.take();
+        // What is left has another shape: the longest takes over the longest, which errs on the safe side.
+        let left = old.iter_mut().filter(|old| old.is_some());
+        for (place, old) in kept.iter_mut().filter(|kept| kept.is_none()).zip(left) {
+            *place = old.take();
         }
         let mut renamed = old.iter().any(Option::is_some);
         let next = self.next;

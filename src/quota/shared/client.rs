@@ -310,6 +310,11 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+/// Whether this is the URL of a server, with its port and the number of a database.
+pub fn is_url(url: &str) -> bool {
+    connection_info(url).is_ok()
+}
+
 fn connection_info(url: &str) -> Result<ConnectionInfo, Error> {
     url.into_connection_info()
         .map_err(|error| Error::Settings(reason(&error)))

@@ -53,4 +53,4 @@ mod client;
 mod tests;
 
 pub use claim::{Acked, Claim, Kind, Told, WindowClaim, WindowTold};
-pub use client::{Backup, Client, Error, GRACE, Settings};
+pub use client::{Backup, Client, Error, GRACE, Settings, is_url};

@@ -389,7 +389,7 @@ fn who_edits_the_form_of_a_limit_keeps_what_was_counted() {
             "{limits:?}"
         );
     }
-    // What has nothing in common with what was there begins at zero.
+    // Where there are more than before, the longest takes over what was counted, and the others begin at zero.
     let window = |id: &str, cycle| Window {
         id: id.into(),
         caps: PerUnit([Some(2), None, None, None]),
@@ -399,8 +399,13 @@ fn who_edits_the_form_of_a_limit_keeps_what_was_counted() {
         window("hour", cron("0 * * * *")),
         window("week", cron("0 0 * * 1")),
     ];
-    let other = account(&gateway, Limits::new(others, None));
-    assert_eq!(used(&other), 0);
+    let account = account(&gateway, Limits::new(others, None));
+    let standing = account.standing(NOW);
+    let used = standing
+        .windows
+        .iter()
+        .map(|w| (&*w.window.id, w.used[Unit::Requests]));
+    assert_eq!(used.collect::<Vec<_>>(), [("week", 1), ("hour", 0)]);
 }
 
 #[test]
