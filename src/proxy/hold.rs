@@ -99,36 +99,34 @@ pub(super) async fn take(
     candidate: &Arc<Candidate>,
     sent: &Sent,
 ) -> Result<Hold, Exhausted> {
-    let mut asked = 0;
-    loop {
-        let call = request.call.clone();
-        let taken = Hold::take(candidate, &call, sent.clone(), &mut request.charge);
-        match taken {
-            Err(exhausted) if exhausted.lack == Lack::Lease && asked < ASK_MAX => {
-                asked += 1;
-                let estimate = estimate(candidate, &call);
-                // Boxed: where nothing is shared, no request should carry it.
-                Box::pin(candidate.account.ask_for_room(estimate)).await;
-            }
-            taken => return taken,
-        }
-    }
+    let call = request.call.clone();
+    let take = || Hold::take(candidate, &call, sent.clone(), &mut request.charge);
+    asking(&candidate.account, estimate(candidate, &call), take).await
 }
 
 /// Takes room in the caller's own account for a request of which nobody knows yet who will serve it.
 pub(super) async fn charge(account: &Arc<Account>, call: &Call) -> Result<Reservation, Exhausted> {
     let max = answer_max(call).unwrap_or(ANSWER_TOKENS_DEFAULT);
     let cost = Cost::estimate(call.prompt_tokens, max);
-    let mut asked = 0;
-    loop {
-        match account.reserve(cost, clock::now()) {
-            Err(exhausted) if exhausted.lack == Lack::Lease && asked < ASK_MAX => {
-                asked += 1;
-                account.ask_for_room(cost).await;
+    asking(account, cost, || account.reserve(cost, clock::now())).await
+}
+
+/// What `take` takes of an account, after others who share it were asked where it lacks that.
+async fn asking<T>(
+    account: &Account,
+    cost: Cost,
+    mut take: impl FnMut() -> Result<T, Exhausted>,
+) -> Result<T, Exhausted> {
+    for _ in 0..ASK_MAX {
+        match take() {
+            Err(exhausted) if exhausted.lack == Lack::Lease => {
+                // Boxed: where nothing is shared, no request should carry it.
+                Box::pin(account.ask_for_room(cost)).await;
             }
             taken => return taken,
         }
     }
+    take()
 }
 
 /// What is held for one request.

@@ -262,13 +262,14 @@ impl Worker {
         }));
     }
 
-    /// Redis has the clock that counts. Small steps are the way of the answer.
+    /// Redis has the clock that counts. Small steps are the way of the answer; but who is ahead would be in a
+    /// period that has not begun for the others.
     fn keep_time(&self, told: &[Told]) {
         const NOISE: i64 = 20;
         if let Some(told) = told.first() {
             let ahead = told.time.0 - (self.sharing.clock)().0;
             let known = self.sharing.ahead_ms.load(Relaxed);
-            if (ahead - known).abs() > NOISE {
+            if ahead < known || ahead - known > NOISE {
                 self.sharing.ahead_ms.store(ahead, Relaxed);
             }
         }

@@ -3,7 +3,7 @@
 -- Three hashes for each account, all of one cluster slot:
 --   KEYS[1]  ':<replica>' -> what that replica claimed last; '@' -> the account itself
 --   KEYS[2]  't<window>' -> usage of everybody, 'c<length of window>:<window><replica>' -> of one replica
---   KEYS[3]  ':<replica>' -> replicas that have been silent for a day, out of the way of every claim
+--   KEYS[3]  ':<replica>' -> replicas that have been silent for ten minutes, out of the way of every claim
 --
 -- The account:  {run id of the server, recovering until, expires at}
 -- A replica:    {version, heard at, lease, dead (0 or 1), windows...}, each window being STRIDE values
@@ -22,8 +22,8 @@ local mpack, munpack = cmsgpack.pack, cmsgpack.unpack
 local DAY = 86400000
 local HOUR = 3600000
 local FOREVER = 400 * DAY
--- A dead replica is put out of the way after this long.
-local FORGET = DAY
+-- A dead replica is put out of the way after this long: gateways take another id for each start.
+local FORGET = 10 * 60000
 -- The keys' expiry is moved when it would move by more than this.
 local MOVE = 60000
 
