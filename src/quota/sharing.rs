@@ -262,8 +262,8 @@ impl Worker {
         }));
     }
 
-    /// Redis has the clock that counts. Small steps are the way of the answer; but who is ahead would be in a
-    /// period that has not begun for the others.
+    /// Redis has the clock that counts. Small steps are the way of the answer; but nobody may be ahead of it,
+    /// as a period that it has not begun has no room.
     fn keep_time(&self, told: &[Told]) {
         const NOISE: i64 = 20;
         if let Some(told) = told.first() {

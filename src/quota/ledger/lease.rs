@@ -294,6 +294,8 @@ impl Ledger {
 
     /// The last claim was answered.
     pub(in crate::quota) fn told(&mut self, told: &Told, now: UnixMillis) {
+        // A period that is over for them is over, however late our clock is.
+        self.roll(told.time);
         let Some(lease) = &mut self.lease else {
             return;
         };
