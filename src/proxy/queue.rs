@@ -62,7 +62,9 @@ pub(super) async fn for_room(
             request.wait.in_vain = !found;
             true
         }
-        Ok(None) | Err(_) => leave(request, Waited::InVain),
+        // Sent away, for somebody who had waited less.
+        Ok(None) => leave(request, Waited::Refused),
+        Err(_) => leave(request, Waited::InVain),
     }
 }
 

@@ -110,9 +110,10 @@ impl Account {
     ) -> Result<Reservation, Exhausted> {
         let cost = cost.into();
         let now = self.time(now);
+        let here = |exhausted| self.here(exhausted);
         let mut books = self.books.lock();
         books.ledger.roll(now);
-        books.ledger.admit(cost, now)?;
+        books.ledger.admit(cost, now).map_err(here)?;
         let Some(group) = books.group.clone() else {
             let hold = books.ledger.take(cost);
             self.call_if_urgent(&books);
@@ -121,7 +122,7 @@ impl Account {
         // Both are locked, so that nobody comes between. Always in this order, and a group has no group.
         let mut shared = group.books.lock();
         shared.ledger.roll(now);
-        shared.ledger.admit(cost, now)?;
+        shared.ledger.admit(cost, now).map_err(here)?;
         let (own, of_group) = (books.ledger.take(cost), shared.ledger.take(cost));
         self.call_if_urgent(&books);
         group.call_if_urgent(&shared);
@@ -149,10 +150,11 @@ impl Account {
     /// # Errors
     /// What is lacking, as [`Account::reserve`] would say it.
     pub fn admits(&self, cost: Cost, now: UnixMillis) -> Result<(), Exhausted> {
-        let now = self.time(now);
         let mut books = self.books.lock();
-        books.ledger.roll(now);
-        books.ledger.admit(cost, now)?;
+        let time = self.time(now);
+        books.ledger.roll(time);
+        let admitted = books.ledger.admit(cost, time);
+        admitted.map_err(|exhausted| self.here(exhausted))?;
         match books.group.clone() {
             Some(group) => {
                 drop(books);
@@ -174,6 +176,18 @@ impl Account {
             .map_or(now, |sharing| sharing.now(now))
     }
 
+    /// The same, with moments by the clock of this machine: those who wait for them go by that.
+    fn here(&self, exhausted: Exhausted) -> Exhausted {
+        let resets_at = exhausted.resets_at.map(|at| match &self.sharing {
+            Some(sharing) => sharing.here(at),
+            None => at,
+        });
+        Exhausted {
+            resets_at,
+            ..exhausted
+        }
+    }
+
     fn call_if_urgent(&self, books: &Books) {
         if let Some(sharing) = &self.sharing
             && books.ledger.is_urgent()
@@ -185,10 +199,10 @@ impl Account {
     /// How much is left of the scarcest window, by how much time is left to use it: 1 is on schedule, more
     /// means that some of it would be left over.
     pub fn headroom(&self, now: UnixMillis) -> f64 {
-        let now = self.time(now);
         let mut books = self.books.lock();
-        books.ledger.roll(now);
-        let own = books.ledger.headroom(now);
+        let time = self.time(now);
+        books.ledger.roll(time);
+        let own = books.ledger.headroom(time);
         match books.group.clone() {
             Some(group) => {
                 drop(books);

@@ -113,6 +113,11 @@ impl Sharing {
         UnixMillis(now.0.saturating_add(self.ahead_ms.load(Relaxed)))
     }
 
+    /// What the clock of this machine shows at a moment of all who share.
+    pub(super) fn here(&self, time: UnixMillis) -> UnixMillis {
+        UnixMillis(time.0.saturating_sub(self.ahead_ms.load(Relaxed)))
+    }
+
     /// Somebody waits for an answer.
     pub(super) fn call(&self) {
         self.called.notify_one();
