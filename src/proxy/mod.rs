@@ -1,9 +1,10 @@
 //! The way of one request. Read this first.
 //!
 //! [`handle`] tells the story; `attempt` asks one candidate, `exchange` is one exchange with it, `outcome`
-//! judges what follows from a failure, `refusal` what follows for who has no quota left, `hold` keeps the quota straight, `queue` waits for room, `redact` keeps secrets in, `answer` and
-//! `stream` carry what the client gets. `count` counts tokens without asking for an answer. Nothing here knows
-//! actix-web or JSON: the door is [`http`](crate::http), the dialects are in [`protocol`](crate::protocol).
+//! judges what follows from a failure, `refusal` what follows for whoever has no quota left, `hold` keeps the
+//! quota straight, `queue` waits for room, `redact` keeps secrets in, `answer` and `stream` carry what the client
+//! gets. `count` counts tokens without asking for an answer. Nothing here knows actix-web or JSON: the door is
+//! [`http`](crate::http), the dialects are in [`protocol`](crate::protocol).
 
 mod answer;
 mod attempt;
