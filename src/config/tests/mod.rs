@@ -377,13 +377,15 @@ fn the_example_loads_and_warns_only_of_its_placeholders() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/provider.example.json");
     let text = fs::read_to_string(path).unwrap();
     let config = judge(&text, "provider.example.json", true, &|_| None).unwrap();
-    assert_eq!(config.models.len(), 2);
+    assert_eq!(config.models.len(), 3);
     assert!(config.models.iter().all(|model| model.providers.len() == 2));
     let keys = [
         "OPENAI_API_KEY",
         "OPENAI_API_KEY_2",
         "DEEPSEEK_API_KEY",
         "DEEPSEEK_API_KEY_2",
+        "GEMINI_API_KEY",
+        "GEMINI_API_KEY_2",
     ];
     assert_eq!(config.warnings.len(), keys.len());
     for warning in &config.warnings {
