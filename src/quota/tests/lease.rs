@@ -384,6 +384,30 @@ fn a_clock_that_was_ahead_at_start_does_not_wait_for_the_others() {
 }
 
 #[test]
+fn what_was_committed_while_a_claim_was_under_way_is_not_pledged_twice() {
+    let mut server = Server(vec![Record::default(); 2]);
+    let mut ledger = shared(limits(), NOW);
+    ledger.want(PerUnit([4, 40, 0, 0]));
+    let claim = ledger.claim(NOW).unwrap();
+    ledger.told(&server.exchange(0, &claim), NOW);
+    let mut take = || ledger.take(Cost::from(10));
+    let mut held = [take(), take()];
+    let mut since = [take(), take()];
+    // The claim calls all four held, and wishes for two more.
+    ledger.want(PerUnit([2, 20, 0, 0]));
+    let claim = ledger.claim(NOW).unwrap();
+    let told = server.exchange(0, &claim);
+    for hold in &mut since {
+        ledger.commit(hold, NOW);
+    }
+    ledger.told(&told, NOW);
+    // What the answer pledges is used up by those two already.
+    for hold in &mut held {
+        assert!(ledger.commit(hold, NOW).heard_by.is_some());
+    }
+}
+
+#[test]
 fn what_a_claim_under_way_calls_held_is_not_released_before_the_others_count_it() {
     let mut server = Server(vec![Record::default(); 2]);
     let mut ledger = shared(limits(), NOW);
