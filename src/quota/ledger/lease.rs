@@ -161,8 +161,10 @@ impl Lease {
         self.made + 1
     }
 
-    /// The windows change, so that all of it is to be said again.
+    /// The windows change, so that all of it is to be said again. A claim under way told of the old ones, in
+    /// their order: its answer must not be taken for that of the new.
     pub(super) fn change(&mut self) {
+        self.made += 1;
         self.whole = true;
         self.stirred = true;
     }

@@ -421,3 +421,41 @@ fn what_a_claim_under_way_calls_held_is_not_released_before_the_others_count_it(
     let counting = ledger.commit(&mut holds[0], NOW);
     assert!(counting.heard_by.is_some());
 }
+
+#[test]
+fn an_answer_is_not_taken_for_other_windows_than_it_was_asked_for() {
+    let window = |id: &str, requests, cycle| Window {
+        id: id.into(),
+        caps: PerUnit([Some(requests), None, None, None]),
+        cycle,
+    };
+    let every = |secs| Cycle::Rolling(Duration::from_secs(secs));
+    let (hour, minute) = (
+        window("hour", 100, every(3600)),
+        window("minute", 1, every(60)),
+    );
+    let mut ledger = shared(Limits::new(vec![hour, minute.clone()], None), NOW);
+    ledger.want(PerUnit([50, 0, 0, 0]));
+    let claim = ledger.claim(NOW).unwrap();
+    let answer = |granted| WindowTold {
+        granted: [granted, 0, 0, 0],
+        ..WindowTold::default()
+    };
+    let told = Told {
+        time: NOW,
+        acked: Acked {
+            version: claim.version,
+            until: UnixMillis(i64::MAX),
+        },
+        replicas: 1,
+        recovering: false,
+        lost: false,
+        windows: vec![answer(50), answer(1)],
+    };
+    // Meanwhile the hour leaves the configuration, and the minute takes its place.
+    ledger.set_limits(Limits::new(vec![minute], None), || 0, NOW);
+    ledger.told(&told, NOW);
+    let lacking = ledger.admit(Cost::from(1), NOW).unwrap_err();
+    assert_eq!(lacking.lack, Lack::Lease);
+    assert!(ledger.is_urgent(), "it asks again");
+}
