@@ -50,7 +50,7 @@ impl KeyDigest {
     /// A digest that somebody else has made: 64 hexadecimal digits.
     pub fn from_hex(text: &str) -> Option<KeyDigest> {
         let mut digest = [0; 32];
-        if text.len() != 64 || !text.is_ascii() {
+        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;
         }
         for (at, byte) in digest.iter_mut().enumerate() {
@@ -100,6 +100,21 @@ mod tests {
         assert!(digest.matches("sk-Key"));
         for wrong in ["", "sk-key", " sk-Key", "sk-Key ", "sk-Ke", "sk-Key1"] {
             assert!(!digest.matches(wrong), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_digest_is_read_from_64_digits_and_nothing_else() {
+        let digest = "514e6a06127089720870830207ef84ca51275756ef9a4a4e14c9c47c0faa5b44";
+        let read = KeyDigest::from_hex(digest).unwrap();
+        assert!(read == KeyDigest::of("sk-digest-0123456789abcde"));
+        for wrong in [
+            "",
+            &digest[1..],
+            &digest.replacen("51", "+1", 1),
+            &"ü".repeat(32),
+        ] {
+            assert!(KeyDigest::from_hex(wrong).is_none(), "{wrong}");
         }
     }
 

@@ -178,8 +178,7 @@ fn key(fields: &Fields<'_>, reader: &mut Reader<'_>) -> Option<KeyDigest> {
         );
     }
     let text = reader.filled_text(&node, EXPECTED_DIGEST)?;
-    let is_hex = text.bytes().all(|b| b.is_ascii_hexdigit());
-    let digest = KeyDigest::from_hex(&text).filter(|_| is_hex);
+    let digest = KeyDigest::from_hex(&text);
     if digest.is_none() {
         reader.wrong(&node, EXPECTED_DIGEST);
     }
