@@ -135,10 +135,7 @@ impl Meter {
             share.begin_anew(); // for the others it is another window
         }
         match (&mut self.used, &self.window.cycle) {
-            (Used::Period { start, end, .. }, cycle) if cycle.schedule().is_some() => {
-                let Some(schedule) = cycle.schedule() else {
-                    return false;
-                };
+            (Used::Period { start, end, .. }, Cycle::Cron(schedule)) => {
                 let period = schedule.period(now.max(*start));
                 *end = period.end;
                 *start = (*start).max(period.start);
@@ -157,14 +154,8 @@ impl Meter {
                 true
             }
             (_, cycle) => {
-                let end = match cycle.schedule() {
-                    Some(schedule) => schedule.period(now).end,
-                    None => NEVER,
-                };
-                let start = match cycle.schedule() {
-                    Some(schedule) => schedule.period(now).start,
-                    None => begun,
-                };
+                let period = cycle.schedule().map(|schedule| schedule.period(now));
+                let (start, end) = period.map_or((begun, NEVER), |p| (p.start, p.end));
                 self.used = Used::Period {
                     start,
                     end,
