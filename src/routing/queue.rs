@@ -107,8 +107,8 @@ impl Queue {
         lanes.lanes.iter().fold(0, |all, lane| all | lane.sought)
     }
 
-    /// Enters at the end of `owner`'s lane of those that seek the same. A full queue takes somebody in at the cost of the longest lane,
-    /// if his own is shorter.
+    /// Enters at the end of `owner`'s lane of those that seek the same. A full queue takes somebody in at the
+    /// cost of the longest lane, if his own is shorter.
     pub fn enter(
         self: &Arc<Self>,
         owner: Option<&Arc<str>>,

@@ -184,7 +184,8 @@ impl Gateway {
         self.reloads.load(Ordering::Relaxed)
     }
 
-    /// Resets what is due, writes what changed, and looks around for what somebody should know. Blocks on the disk: never called by a worker.
+    /// Resets what is due, writes what changed, and looks around for what somebody should know. Blocks on the
+    /// disk: never called by a worker.
     pub fn maintain(&self) {
         let now = clock::now();
         for event in self.quotas.maintain(now) {
